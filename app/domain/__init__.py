@@ -1,0 +1,1 @@
+"""Vocabulary of the exchange: identifiers, enums, numbers, commands, events. Standard library and msgspec only."""

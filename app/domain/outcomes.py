@@ -1,0 +1,38 @@
+"""The engine's answer to one command, released to the gateway only after its batch is committed."""
+
+import msgspec
+
+from app.domain.enums import Priority
+from app.domain.events import Fill, OrderState, Rejection
+
+
+class BookTop(msgspec.Struct, array_like=True, gc=False):
+    """Best bid and ask right after a command, in ticks and lots; price 0 means that side is empty.
+
+    `seq` is the book's sequence once the command's batch is sealed: a client that has applied it
+    has seen the command. It is the only field written after construction, by `seal`.
+    """
+
+    epoch: int
+    seq: int
+    bid: int
+    bid_quantity: int
+    ask: int
+    ask_quantity: int
+
+
+class Outcome(msgspec.Struct, array_like=True, gc=False):
+    """What became of a command. Exactly one of `rejection` and the rest is filled."""
+
+    engine_seq: int
+    timestamp_ns: int
+    rejection: Rejection | None = None
+    order: OrderState | None = None
+    fills: list[Fill] = []
+    book: BookTop | None = None
+    duplicate: bool = False
+    priority: Priority | None = None
+    orders: list[OrderState] = []
+    """Canceled orders of a cancel_all."""
+    account_id: int | None = None
+    """Given by create_account."""

@@ -1,0 +1,167 @@
+"""The small Protocols through which the stages meet; `bootstrap` wires what stands behind them.
+
+Everything raises `errors.ApiError` for a refusal that a client should see.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from app.domain.commands import Command
+from app.domain.enums import Side
+from app.domain.events import BookLevels
+from app.domain.identity import Principal
+from app.domain.instrument import Instrument
+from app.domain.outcomes import Outcome
+from app.protocol import schemas
+
+
+class BusEntry(msgspec.Struct, frozen=True):
+    """One journal row on the bus; `body` is an encoded BatchRecord without commands."""
+
+    first_seq: int
+    last_seq: int
+    body: bytes
+
+
+class Bus(Protocol):
+    """Sequenced fan-out of committed batches of one shard and epoch; a rebuildable cache of the journal.
+
+    All methods raise `errors.BusUnavailable` when the server does not answer in time.
+    """
+
+    async def publish(self, entries: Sequence[BusEntry]) -> None:
+        """Append entries under their own ids; one that is there already counts as published."""
+
+    async def last_seq(self) -> int:
+        """Return the highest sequence ever published, 0 if none."""
+
+    async def read(self, after: int, *, limit: int, block_ms: int) -> list[BusEntry]:
+        """Return entries after a sequence, oldest first, waiting up to block_ms for the first."""
+
+    async def trim(self, min_seq: int) -> None:
+        """Forget entries below a sequence."""
+
+
+class BookView(msgspec.Struct, frozen=True, array_like=True):
+    """A whole published book at a sequence: what the leader's publisher view answers over the link."""
+
+    symbol: str
+    engine_seq: int
+    epoch: int
+    seq: int
+    timestamp_ns: int
+    bids: BookLevels
+    asks: BookLevels
+
+
+class BookSource(Protocol):
+    """Where a replica gets a book that it does not keep yet."""
+
+    async def book(self, symbol: str) -> BookView:
+        """Return the committed book of a known symbol."""
+
+
+class CommandLink(Protocol):
+    """Commands to the leader and outcomes back, first in first out per session."""
+
+    async def submit(self, command: Command, *, session_id: str | None = None, deadline_ms: int | None = None) -> Outcome:
+        """Execute one command; returns after its batch is committed."""
+
+
+class Instruments(Protocol):
+    """A replica's view of the listed instruments and assets, fed by system events."""
+
+    def get(self, symbol: str) -> Instrument | None:
+        """Return an instrument, or None."""
+
+    def all(self) -> list[Instrument]:
+        """Return all instruments by symbol."""
+
+    def asset_scale(self, asset: str) -> int | None:
+        """Return the decimal places of an asset, or None."""
+
+
+class OrderEntry(Protocol):
+    """The gateway's order calls, for any transport. `session_id` keeps the order of one connection."""
+
+    async def place(self, principal: Principal, request: schemas.PlaceOrderRequest, *, session_id: str | None = None) -> schemas.PlacedOrder:
+        """Place one order; `duplicate` is true when the client_order_id had placed it already."""
+
+    async def cancel(
+        self, principal: Principal, *, order_id: str | None = None, client_order_id: str | None = None, session_id: str | None = None
+    ) -> schemas.CanceledOrder:
+        """Cancel one order by exactly one of its ids."""
+
+    async def amend(
+        self, principal: Principal, order_id: str, request: schemas.AmendOrderRequest, *, session_id: str | None = None
+    ) -> schemas.AmendedOrder:
+        """Change price or quantity of an open order."""
+
+    async def cancel_all(
+        self,
+        principal: Principal,
+        *,
+        symbol: str | None = None,
+        side: Side | None = None,
+        label: str | None = None,
+        session_id: str | None = None,
+    ) -> schemas.CanceledOrders:
+        """Cancel every open order that matches, atomically."""
+
+    def acknowledged_seq(self, account_id: int) -> int:
+        """Return the highest engine_seq this replica acknowledged for the account, 0 if none."""
+
+
+class Administration(Protocol):
+    """The gateway's administrative calls; the caller has checked scope `admin`. All return with the journal position."""
+
+    async def create_asset(self, request: schemas.AssetRequest) -> int:
+        """Add an asset; returns engine_seq."""
+
+    async def create_instrument(self, request: schemas.InstrumentRequest) -> tuple[schemas.InstrumentShape, int]:
+        """List an instrument; returns it and engine_seq."""
+
+    async def edit_instrument(self, symbol: str, request: schemas.InstrumentEditRequest) -> tuple[schemas.InstrumentShape, int]:
+        """Change status, filters or fees."""
+
+    async def create_account(self, name: str) -> tuple[int, int, bool]:
+        """Open an account; returns account_id, engine_seq, and whether it existed under this name."""
+
+    async def edit_account(self, account_id: int, request: schemas.AccountEditRequest) -> int:
+        """Freeze or reactivate; returns engine_seq."""
+
+    async def deposit(self, account_id: int, request: schemas.TransferRequest) -> tuple[int, bool]:
+        """Credit from outside; returns engine_seq and whether the transfer_id had done it already."""
+
+    async def withdraw(self, account_id: int, request: schemas.TransferRequest) -> tuple[int, bool]:
+        """Debit to outside; returns engine_seq and whether the transfer_id had done it already."""
+
+    async def engine_status(self) -> dict[str, object]:
+        """Return term, sequence, state hash, epoch, mode and build of the leader."""
+
+
+class Authenticator(Protocol):
+    """Authentication for both transports."""
+
+    async def by_token(self, token: str) -> Principal:
+        """Return who an access token speaks for."""
+
+    async def by_signature(
+        self, *, key: str, timestamp: str, recv_window: str | None, signature: str, method: str, target: str, body: bytes, address: str | None
+    ) -> Principal:
+        """Return who signed `timestamp + METHOD + target + body` with an API key."""
+
+
+class MarketData(Protocol):
+    """A replica's live books and tickers, for REST reads."""
+
+    async def book_snapshot(self, symbol: str, *, depth: int | None, min_seq: int | None) -> schemas.BookSnapshot:
+        """Return the book; depth None is full. Waits at most 2 s for min_seq, then `not_caught_up`."""
+
+    async def ticker(self, symbol: str) -> schemas.Ticker:
+        """Return the current ticker."""
+
+    def applied_seq(self) -> int:
+        """Return the last journal sequence this replica applied from the bus."""

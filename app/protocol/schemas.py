@@ -1,0 +1,357 @@
+"""REST bodies and the shapes shared with streams, as PROTOCOL.md promises them.
+
+Requests refuse unknown fields. Money, prices and quantities are decimal strings, ids strings,
+times RFC 3339 UTC with microseconds; sequences are JSON integers. The OpenAPI document is
+generated from these types (api/openapi.py), so the two cannot drift.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from app.domain.decimals import DECIMAL_CHARACTERS_MAX, DECIMAL_PATTERN
+from app.domain.enums import (
+    AccountStatus,
+    InstrumentStatus,
+    Liquidity,
+    OrderReason,
+    OrderStatus,
+    OrderType,
+    PostOnly,
+    Priority,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+    TriggerBy,
+)
+
+DecimalText = Annotated[str, Meta(pattern=DECIMAL_PATTERN, max_length=DECIMAL_CHARACTERS_MAX)]
+RateText = Annotated[str, Meta(pattern=r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]{1,8})?\Z", max_length=20)]
+"""A fee, band or slippage as a fraction (0.001 is 10 basis points), at most 8 decimals; only a maker fee may be negative."""
+SymbolText = Annotated[str, Meta(pattern=r"^[A-Z0-9.-]{1,20}\Z")]
+AssetText = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,12}\Z")]
+ClientOrderId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,36}\Z")]
+Label = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,36}\Z")]
+TransferId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}\Z")]
+AccountName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:@+-]{1,64}\Z")]
+IdText = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,18}\Z")]
+Timestamp = Annotated[str, Meta(max_length=40)]
+Version = Annotated[int, Meta(ge=1, le=2**53)]
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of every request body: unknown fields are refused."""
+
+
+class PlaceOrderRequest(Request, frozen=True):
+    """Order body of `POST /v1/orders` and of `order.place`."""
+
+    symbol: SymbolText
+    side: Side
+    type: OrderType
+    quantity: DecimalText | None = None
+    quote_quantity: DecimalText | None = None
+    price: DecimalText | None = None
+    time_in_force: TimeInForce | None = None
+    client_order_id: ClientOrderId | None = None
+    post_only: PostOnly | None = None
+    reduce_only: bool = False
+    display_quantity: DecimalText | None = None
+    trigger_price: DecimalText | None = None
+    trigger_by: TriggerBy | None = None
+    trailing_offset: DecimalText | None = None
+    stp: SelfTradePrevention | None = None
+    expire_at: Timestamp | None = None
+    deadline: Timestamp | None = None
+    label: Label | None = None
+    max_slippage: DecimalText | None = None
+
+
+class AmendOrderRequest(Request, frozen=True):
+    """Body of `PATCH /v1/orders/{order_id}`; a field left out stays as it is."""
+
+    price: DecimalText | None = None
+    quantity: DecimalText | None = None
+    display_quantity: DecimalText | None = None
+    trigger_price: DecimalText | None = None
+    if_version: Version | None = None
+
+
+class LoginRequest(Request, frozen=True):
+    """Body of `POST /v1/auth/login` and `/register`."""
+
+    email: Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+\Z")]
+    password: Annotated[str, Meta(min_length=10, max_length=128)]
+
+
+class RefreshRequest(Request, frozen=True):
+    """Body of `POST /v1/auth/refresh` and `/logout`."""
+
+    refresh_token: Annotated[str, Meta(min_length=16, max_length=200)]
+
+
+Scope = Annotated[str, Meta(pattern=r"^(?:read|trade|transfer|admin)\Z")]
+
+
+class ApiKeyRequest(Request, frozen=True):
+    """Body of `POST /v1/api-keys`: a new key for the caller's account, with no more than the caller's scopes."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    scopes: Annotated[list[Scope], Meta(min_length=1, max_length=4)]
+    symbols: Annotated[list[SymbolText], Meta(min_length=1, max_length=100)] | None = None
+    ip_allow: Annotated[list[Annotated[str, Meta(max_length=49)]], Meta(min_length=1, max_length=50)] | None = None
+    expires_at: Timestamp | None = None
+    public_key: Annotated[str, Meta(max_length=100)] | None = None
+    """Base64 Ed25519 public key; without it an HMAC secret is made and shown once."""
+
+
+class AssetRequest(Request, frozen=True):
+    """Body of `POST /v1/admin/assets`."""
+
+    asset: AssetText
+    scale: Annotated[int, Meta(ge=0, le=18)]
+
+
+class InstrumentRequest(Request, frozen=True):
+    """Body of `POST /v1/admin/instruments`."""
+
+    symbol: SymbolText
+    base: AssetText
+    quote: AssetText
+    tick_size: DecimalText
+    lot_size: DecimalText
+    min_quantity: DecimalText | None = None
+    max_quantity: DecimalText | None = None
+    min_notional: DecimalText | None = None
+    max_notional: DecimalText | None = None
+    price_band: RateText | None = None
+    reference_price: DecimalText | None = None
+    max_slippage: RateText | None = None
+    order_types: list[OrderType] | None = None
+    status: InstrumentStatus = InstrumentStatus.OPEN
+    maker_fee: RateText = "0"
+    taker_fee: RateText = "0"
+
+
+class InstrumentFilters(Request, frozen=True):
+    """Filters of an instrument edit: left out keeps, null removes."""
+
+    min_quantity: DecimalText | None | UnsetType = UNSET
+    max_quantity: DecimalText | None | UnsetType = UNSET
+    min_notional: DecimalText | None | UnsetType = UNSET
+    max_notional: DecimalText | None | UnsetType = UNSET
+    price_band: RateText | None | UnsetType = UNSET
+    reference_price: DecimalText | None | UnsetType = UNSET
+    max_slippage: RateText | UnsetType = UNSET
+
+
+class InstrumentFees(Request, frozen=True):
+    """Fees of an instrument edit."""
+
+    maker_fee: RateText | UnsetType = UNSET
+    taker_fee: RateText | UnsetType = UNSET
+
+
+class InstrumentEditRequest(Request, frozen=True):
+    """Body of `PATCH /v1/admin/instruments/{symbol}`."""
+
+    status: InstrumentStatus | None = None
+    filters: InstrumentFilters | None = None
+    fees: InstrumentFees | None = None
+
+
+class AccountRequest(Request, frozen=True):
+    """Body of `POST /v1/admin/accounts`; the name is the natural key, repeating it answers the same account."""
+
+    name: AccountName
+    email: Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+\Z")] | None = None
+    password: Annotated[str, Meta(min_length=10, max_length=128)] | None = None
+
+
+class AccountEditRequest(Request, frozen=True):
+    """Body of `PATCH /v1/admin/accounts/{id}`."""
+
+    status: AccountStatus
+
+
+class TransferRequest(Request, frozen=True):
+    """Body of deposits and withdrawals; idempotent by transfer_id."""
+
+    asset: AssetText
+    amount: DecimalText
+    transfer_id: TransferId
+
+
+class Order(msgspec.Struct, kw_only=True):
+    """An order as clients see it."""
+
+    order_id: str | None
+    client_order_id: str | None
+    symbol: str
+    side: Side
+    type: OrderType
+    time_in_force: TimeInForce
+    price: str | None
+    quantity: str
+    display_quantity: str | None = None
+    trigger_price: str | None = None
+    status: OrderStatus
+    filled_quantity: str
+    remaining_quantity: str
+    average_price: str | None
+    fees: str
+    version: int
+    reason: OrderReason | str | None
+    label: str | None
+    created_at: str
+    updated_at: str
+    engine_seq: int
+
+
+class Fill(msgspec.Struct, kw_only=True):
+    """One side's view of a trade."""
+
+    trade_id: str
+    order_id: str
+    client_order_id: str | None
+    symbol: str
+    side: Side
+    price: str
+    quantity: str
+    fee: str
+    fee_asset: str
+    liquidity: Liquidity
+    ts: str
+    account_seq: int
+
+
+class Trade(msgspec.Struct, kw_only=True):
+    """A public trade; trade ids are contiguous per symbol."""
+
+    trade_id: str
+    symbol: str
+    price: str
+    quantity: str
+    taker_side: Side
+    ts: str
+
+
+class BookQuote(msgspec.Struct, kw_only=True):
+    """Best bid and ask right after a command; null where a side is empty."""
+
+    epoch: int
+    seq: int
+    bid: str | None
+    bid_quantity: str | None
+    ask: str | None
+    ask_quantity: str | None
+
+
+class PlacedOrder(Order, kw_only=True):
+    """Answer of a placed order."""
+
+    fills: list[Fill]
+    duplicate: bool
+    book: BookQuote | None
+
+
+class CanceledOrder(Order, kw_only=True):
+    """Answer of a cancel."""
+
+    book: BookQuote | None
+
+
+class AmendedOrder(Order, kw_only=True):
+    """Answer of an amend."""
+
+    priority: Priority
+    book: BookQuote | None
+
+
+class CanceledOrders(msgspec.Struct, kw_only=True):
+    """Answer of a cancel-all."""
+
+    engine_seq: int
+    canceled: list[Order]
+
+
+class Balance(msgspec.Struct, kw_only=True):
+    """Balances of one asset."""
+
+    asset: str
+    available: str
+    held: str
+
+
+class BookSnapshot(msgspec.Struct, kw_only=True):
+    """`GET /v1/orderbook/{symbol}`: levels as [price, quantity], best first."""
+
+    symbol: str
+    epoch: int
+    seq: int
+    engine_seq: int
+    as_of_seq: int
+    ts: str
+    bids: list[tuple[str, str]]
+    asks: list[tuple[str, str]]
+
+
+class Ticker(msgspec.Struct, kw_only=True):
+    """Best prices, last trade and 24-hour statistics; null where there is none."""
+
+    symbol: str
+    bid: str | None
+    bid_quantity: str | None
+    ask: str | None
+    ask_quantity: str | None
+    last: str | None
+    last_quantity: str | None
+    open_24h: str | None
+    high_24h: str | None
+    low_24h: str | None
+    volume_24h: str
+    quote_volume_24h: str
+    vwap_24h: str | None
+    change_24h: str | None
+    mark_price: str | None
+    seq: int
+    ts: str
+
+
+class InstrumentShape(msgspec.Struct, kw_only=True):
+    """An instrument with every filter and fee; null means no limit."""
+
+    symbol: str
+    base: str
+    quote: str
+    tick_size: str
+    lot_size: str
+    min_quantity: str | None
+    max_quantity: str | None
+    min_notional: str | None
+    max_notional: str | None
+    price_band: str | None
+    max_slippage: str
+    order_types: list[OrderType]
+    status: InstrumentStatus
+    maker_fee: str
+    taker_fee: str
+    shard: int = 0
+
+
+class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The one error object (RFC 9457), the same on both transports."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str | None
+    retryable: bool | None = None
+    field: str | None = None
+    retry_after_ms: int | None = None
+    check: str | None = None
+    limit: str | None = None
+    actual: str | None = None

@@ -1,0 +1,194 @@
+"""Engine facts in integers to the wire's shapes in decimal text: the only place that translates them.
+
+Pure functions of an event (or state), the instrument and the batch's time in nanoseconds.
+"""
+
+from datetime import UTC, datetime
+
+from app.domain.decimals import format_scaled, format_steps
+from app.domain.enums import OrderStatus, OrderType, Side
+from app.domain.events import Fill, OrderEvent, OrderRejected, OrderState, TradeExecuted
+from app.domain.instrument import RATE_SCALE_DIGITS, Instrument
+from app.domain.outcomes import BookTop
+from app.protocol import schemas
+
+AVERAGE_PRICE_EXTRA_DIGITS = 6
+"""An average price is rounded half up to this many places beyond the tick's."""
+
+
+def timestamp_text(timestamp_ns: int) -> str:
+    """Return RFC 3339 UTC text with microseconds."""
+    seconds, rest = divmod(timestamp_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+
+
+def price_text(price: int, instrument: Instrument) -> str:
+    """Return ticks as decimal text."""
+    return format_steps(price, instrument.tick)
+
+
+def quantity_text(quantity: int, instrument: Instrument) -> str:
+    """Return lots as decimal text."""
+    return format_steps(quantity, instrument.lot)
+
+
+def notional_text(units: int, instrument: Instrument) -> str:
+    """Return quote units as decimal text."""
+    return format_scaled(units, instrument.quote_scale)
+
+
+def average_price_text(notional: int, quantity: int, instrument: Instrument) -> str | None:
+    """Return quote per base of `notional` units over `quantity` lots, or None without quantity."""
+    if quantity == 0:
+        return None
+    # notional = sum(ticks * lots) * notional_unit, so this is the mean price in ticks.
+    places = instrument.tick.scale + AVERAGE_PRICE_EXTRA_DIGITS
+    numerator = notional * instrument.tick.mantissa * int(10**AVERAGE_PRICE_EXTRA_DIGITS)
+    denominator = quantity * instrument.notional_unit
+    return format_scaled((2 * numerator + denominator) // (2 * denominator), places)
+
+
+def rate_text(rate: int) -> str:
+    """Return a rate in 1e-8 as a decimal fraction."""
+    return format_scaled(rate, RATE_SCALE_DIGITS)
+
+
+def order_members(state: OrderState, instrument: Instrument) -> dict[str, object]:
+    """Return the members of the order object."""
+    terms = state.terms
+    return {
+        "order_id": str(state.order_id),
+        "client_order_id": terms.client_order_id,
+        "symbol": terms.symbol,
+        "side": terms.side,
+        "type": terms.type,
+        "time_in_force": terms.time_in_force,
+        "price": None if terms.type is OrderType.MARKET else price_text(state.price, instrument),
+        "quantity": quantity_text(state.quantity, instrument),
+        "status": state.status,
+        "filled_quantity": quantity_text(state.filled_quantity, instrument),
+        "remaining_quantity": quantity_text(state.remaining_quantity, instrument),
+        "average_price": average_price_text(state.notional, state.filled_quantity, instrument),
+        "fees": notional_text(state.fees, instrument),
+        "version": state.version,
+        "reason": state.reason,
+        "label": terms.label,
+        "created_at": timestamp_text(state.created_ns),
+        "updated_at": timestamp_text(state.updated_ns),
+        "engine_seq": state.engine_seq,
+    }
+
+
+def order_shape(state: OrderState, instrument: Instrument) -> schemas.Order:
+    """Return the order object."""
+    return schemas.Order(**order_members(state, instrument))  # type: ignore[arg-type]  # members match by construction, tested
+
+
+def rejected_order_shape(event: OrderRejected, instrument: Instrument, timestamp_ns: int) -> schemas.Order:
+    """Return the order object of a rejected order: it has no id and version 0."""
+    terms = event.terms
+    quantity = quantity_text(terms.quantity, instrument)
+    at = timestamp_text(timestamp_ns)
+    return schemas.Order(
+        order_id=None,
+        client_order_id=terms.client_order_id,
+        symbol=terms.symbol,
+        side=terms.side,
+        type=terms.type,
+        time_in_force=terms.time_in_force,
+        price=None if terms.price is None else price_text(terms.price, instrument),
+        quantity=quantity,
+        status=OrderStatus.REJECTED,
+        filled_quantity="0",
+        remaining_quantity=quantity,
+        average_price=None,
+        fees="0",
+        version=0,
+        reason=event.rejection.reason.value,
+        label=terms.label,
+        created_at=at,
+        updated_at=at,
+        engine_seq=event.engine_seq,
+    )
+
+
+def fill_shape(fill: Fill, state: OrderState, instrument: Instrument, timestamp_ns: int) -> schemas.Fill:
+    """Return the fill object of one order."""
+    terms = state.terms
+    return schemas.Fill(
+        trade_id=str(fill.trade_id),
+        order_id=str(state.order_id),
+        client_order_id=terms.client_order_id,
+        symbol=terms.symbol,
+        side=terms.side,
+        price=price_text(fill.price, instrument),
+        quantity=quantity_text(fill.quantity, instrument),
+        fee=notional_text(fill.fee, instrument),
+        fee_asset=instrument.quote,
+        liquidity=fill.liquidity,
+        ts=timestamp_text(timestamp_ns),
+        account_seq=fill.account_seq,
+    )
+
+
+def event_fill(event: OrderEvent) -> Fill | None:
+    """Return the fill that an order event carries, if it does."""
+    return getattr(event, "fill", None)
+
+
+def trade_shape(trade: TradeExecuted, instrument: Instrument, timestamp_ns: int) -> schemas.Trade:
+    """Return the public trade object."""
+    return schemas.Trade(
+        trade_id=str(trade.trade_id),
+        symbol=trade.symbol,
+        price=price_text(trade.price, instrument),
+        quantity=quantity_text(trade.quantity, instrument),
+        taker_side=Side(trade.taker_side),
+        ts=timestamp_text(timestamp_ns),
+    )
+
+
+def quote_shape(top: BookTop, instrument: Instrument) -> schemas.BookQuote:
+    """Return best bid and ask; null where a side is empty."""
+    return schemas.BookQuote(
+        epoch=top.epoch,
+        seq=top.seq,
+        bid=price_text(top.bid, instrument) if top.bid_quantity else None,
+        bid_quantity=quantity_text(top.bid_quantity, instrument) if top.bid_quantity else None,
+        ask=price_text(top.ask, instrument) if top.ask_quantity else None,
+        ask_quantity=quantity_text(top.ask_quantity, instrument) if top.ask_quantity else None,
+    )
+
+
+def level_shapes(levels: list[tuple[int, int]], instrument: Instrument) -> list[tuple[str, str]]:
+    """Return book levels as decimal text pairs; a quantity of 0 stays "0"."""
+    tick, lot = instrument.tick, instrument.lot
+    return [(format_steps(price, tick), format_steps(quantity, lot)) for price, quantity in levels]
+
+
+def instrument_shape(instrument: Instrument) -> schemas.InstrumentShape:
+    """Return the instrument with every filter and fee."""
+
+    def lots(value: int | None) -> str | None:
+        return None if value is None else quantity_text(value, instrument)
+
+    def units(value: int | None) -> str | None:
+        return None if value is None else notional_text(value, instrument)
+
+    return schemas.InstrumentShape(
+        symbol=instrument.symbol,
+        base=instrument.base,
+        quote=instrument.quote,
+        tick_size=format_steps(1, instrument.tick),
+        lot_size=format_steps(1, instrument.lot),
+        min_quantity=lots(instrument.min_quantity),
+        max_quantity=lots(instrument.max_quantity),
+        min_notional=units(instrument.min_notional),
+        max_notional=units(instrument.max_notional),
+        price_band=None if instrument.price_band is None else rate_text(instrument.price_band),
+        max_slippage=rate_text(instrument.max_slippage),
+        order_types=list(instrument.order_types),
+        status=instrument.status,
+        maker_fee=rate_text(instrument.maker_fee),
+        taker_fee=rate_text(instrument.taker_fee),
+    )
