@@ -22,19 +22,35 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ORDERWIRE_", env_file=".env", extra="ignore", frozen=True)
 
-    database_url: str = Field(validation_alias=_bare("DATABASE_URL"), description="PostgreSQL 15+, postgresql://user:password@host:port/name")
-    redis_url: str = Field(validation_alias=_bare("REDIS_URL"), description="Redis 7+ or Valkey 8+, redis://:password@host:port/0")
-    link_secret: SecretStr = Field(validation_alias=_bare("LINK_SECRET"), description="Shared by replicas and engine, 32 characters or more")
-    jwt_secret: SecretStr = Field(validation_alias=_bare("JWT_SECRET"), description="Signs access tokens, 32 characters or more")
-    key_secret: SecretStr = Field(validation_alias=_bare("KEY_SECRET"), description="Encrypts API-key secrets at rest, 32 characters or more")
+    database_url: str = Field(
+        validation_alias=_bare("DATABASE_URL"), description="PostgreSQL 15+, postgresql://user:password@host:port/name"
+    )
+    redis_url: str = Field(
+        validation_alias=_bare("REDIS_URL"), description="Redis 7+ or Valkey 8+, redis://:password@host:port/0"
+    )
+    link_secret: SecretStr = Field(
+        validation_alias=_bare("LINK_SECRET"), description="Shared by replicas and engine, 32 characters or more"
+    )
+    jwt_secret: SecretStr = Field(
+        validation_alias=_bare("JWT_SECRET"), description="Signs access tokens, 32 characters or more"
+    )
+    key_secret: SecretStr = Field(
+        validation_alias=_bare("KEY_SECRET"), description="Encrypts API-key secrets at rest, 32 characters or more"
+    )
 
-    environment: Literal["development", "production"] = Field("development", description="production refuses sample secrets")
+    environment: Literal["development", "production"] = Field(
+        "development", description="production refuses sample secrets"
+    )
     shard: int = Field(0, ge=0, description="Shard that this process serves")
     api_host: str = Field("127.0.0.1", description="Address the API binds")
     api_port: int = Field(8000, ge=0, le=65535, description="Port the API binds; 0 takes a free one")
     engine_host: str = Field("127.0.0.1", description="Address the engine's link binds and announces")
-    engine_port: int = Field(0, ge=0, le=65535, description="Port of the engine's link; 0 takes a free one, replicas find it by themselves")
-    allowed_origins: str = Field("", description="Browser origins that may open the stream, comma separated; empty allows none")
+    engine_port: int = Field(
+        0, ge=0, le=65535, description="Port of the engine's link; 0 takes a free one, replicas find it by themselves"
+    )
+    allowed_origins: str = Field(
+        "", description="Browser origins that may open the stream, comma separated; empty allows none"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto is text on a terminal, else json")
     database_pool: int = Field(5, ge=1, le=100, description="Database connections of a replica")

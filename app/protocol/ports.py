@@ -66,7 +66,9 @@ class BookSource(Protocol):
 class CommandLink(Protocol):
     """Commands to the leader and outcomes back, first in first out per session."""
 
-    async def submit(self, command: Command, *, session_id: str | None = None, deadline_ms: int | None = None) -> Outcome:
+    async def submit(
+        self, command: Command, *, session_id: str | None = None, deadline_ms: int | None = None
+    ) -> Outcome:
         """Execute one command; returns after its batch is committed."""
 
 
@@ -86,11 +88,18 @@ class Instruments(Protocol):
 class OrderEntry(Protocol):
     """The gateway's order calls, for any transport. `session_id` keeps the order of one connection."""
 
-    async def place(self, principal: Principal, request: schemas.PlaceOrderRequest, *, session_id: str | None = None) -> schemas.PlacedOrder:
+    async def place(
+        self, principal: Principal, request: schemas.PlaceOrderRequest, *, session_id: str | None = None
+    ) -> schemas.PlacedOrder:
         """Place one order; `duplicate` is true when the client_order_id had placed it already."""
 
     async def cancel(
-        self, principal: Principal, *, order_id: str | None = None, client_order_id: str | None = None, session_id: str | None = None
+        self,
+        principal: Principal,
+        *,
+        order_id: str | None = None,
+        client_order_id: str | None = None,
+        session_id: str | None = None,
     ) -> schemas.CanceledOrder:
         """Cancel one order by exactly one of its ids."""
 
@@ -115,7 +124,7 @@ class OrderEntry(Protocol):
 
 
 class Administration(Protocol):
-    """The gateway's administrative calls; the caller has checked scope `admin`. All return with the journal position."""
+    """The gateway's administrative calls, all committed when they return; the caller has checked scope `admin`."""
 
     async def create_asset(self, request: schemas.AssetRequest) -> int:
         """Add an asset; returns engine_seq."""
@@ -123,7 +132,9 @@ class Administration(Protocol):
     async def create_instrument(self, request: schemas.InstrumentRequest) -> tuple[schemas.InstrumentShape, int]:
         """List an instrument; returns it and engine_seq."""
 
-    async def edit_instrument(self, symbol: str, request: schemas.InstrumentEditRequest) -> tuple[schemas.InstrumentShape, int]:
+    async def edit_instrument(
+        self, symbol: str, request: schemas.InstrumentEditRequest
+    ) -> tuple[schemas.InstrumentShape, int]:
         """Change status, filters or fees."""
 
     async def create_account(self, name: str) -> tuple[int, int, bool]:
@@ -149,7 +160,16 @@ class Authenticator(Protocol):
         """Return who an access token speaks for."""
 
     async def by_signature(
-        self, *, key: str, timestamp: str, recv_window: str | None, signature: str, method: str, target: str, body: bytes, address: str | None
+        self,
+        *,
+        key: str,
+        timestamp: str,
+        recv_window: str | None,
+        signature: str,
+        method: str,
+        target: str,
+        body: bytes,
+        address: str | None,
     ) -> Principal:
         """Return who signed `timestamp + METHOD + target + body` with an API key."""
 

@@ -28,7 +28,7 @@ from app.domain.enums import (
 
 DecimalText = Annotated[str, Meta(pattern=DECIMAL_PATTERN, max_length=DECIMAL_CHARACTERS_MAX)]
 RateText = Annotated[str, Meta(pattern=r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]{1,8})?\Z", max_length=20)]
-"""A fee, band or slippage as a fraction (0.001 is 10 basis points), at most 8 decimals; only a maker fee may be negative."""
+"""A fee, band or slippage as a fraction (0.001 is 10 basis points), to 8 decimals; only a maker fee may be negative."""
 SymbolText = Annotated[str, Meta(pattern=r"^[A-Z0-9.-]{1,20}\Z")]
 AssetText = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,12}\Z")]
 ClientOrderId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,36}\Z")]
@@ -137,12 +137,12 @@ class InstrumentRequest(Request, frozen=True):
 class InstrumentFilters(Request, frozen=True):
     """Filters of an instrument edit: left out keeps, null removes."""
 
-    min_quantity: DecimalText | None | UnsetType = UNSET
-    max_quantity: DecimalText | None | UnsetType = UNSET
-    min_notional: DecimalText | None | UnsetType = UNSET
-    max_notional: DecimalText | None | UnsetType = UNSET
-    price_band: RateText | None | UnsetType = UNSET
-    reference_price: DecimalText | None | UnsetType = UNSET
+    min_quantity: DecimalText | UnsetType | None = UNSET
+    max_quantity: DecimalText | UnsetType | None = UNSET
+    min_notional: DecimalText | UnsetType | None = UNSET
+    max_notional: DecimalText | UnsetType | None = UNSET
+    price_band: RateText | UnsetType | None = UNSET
+    reference_price: DecimalText | UnsetType | None = UNSET
     max_slippage: RateText | UnsetType = UNSET
 
 
