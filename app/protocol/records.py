@@ -46,7 +46,7 @@ class BatchRecord(msgspec.Struct, frozen=True, array_like=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _batch = msgspec.msgpack.Decoder(BatchRecord)
-_command = msgspec.msgpack.Decoder(Command)
+_command: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
 _private = msgspec.msgpack.Decoder(list[PrivateEvent])
 _book = msgspec.msgpack.Decoder(BookRecord)
 _system = msgspec.msgpack.Decoder(list[SystemEvent])
