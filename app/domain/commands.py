@@ -104,12 +104,13 @@ class CreateInstrument(BaseCommand, frozen=True, tag="create_instrument"):
 
 
 class UpdateInstrument(BaseCommand, frozen=True, tag="update_instrument"):
-    """Change status, filters or fees. UNSET leaves a field as it is, None removes the limit."""
+    """Change status, filters or fees. A field not among the changes stays as it is, None removes the limit."""
 
     symbol: str
     status: InstrumentStatus | None = None
     changes: dict[str, int | None] = {}
-    """Of min_quantity, max_quantity, min_notional, max_notional, price_band, reference_price, max_slippage, maker_fee, taker_fee."""
+    """Of min_quantity, max_quantity, min_notional, max_notional, price_band, reference_price,
+    max_slippage, maker_fee, taker_fee."""
 
 
 class CreateAccount(BaseCommand, frozen=True, tag="create_account"):
@@ -143,6 +144,12 @@ class Withdraw(BaseCommand, frozen=True, tag="withdraw"):
     transfer_id: str
 
 
+class SetLimits(BaseCommand, frozen=True, tag="set_limits"):
+    """Set the limits that hold for every account of the exchange; None lifts a limit."""
+
+    open_orders: int | None
+
+
 class StartEpoch(BaseCommand, frozen=True, tag="start_epoch"):
     """Give the published sequences a new identity: at genesis and after a lossy restore only."""
 
@@ -161,5 +168,6 @@ Command = (
     | UpdateAccount
     | Deposit
     | Withdraw
+    | SetLimits
     | StartEpoch
 )

@@ -81,9 +81,9 @@ class OrderReason(StrEnum):
     NO_LIQUIDITY = "no_liquidity"
     SELF_TRADE = "self_trade"
     SLIPPAGE_CAP = "slippage_cap"
+    SWEEP_LIMIT = "sweep_limit"
     ADMIN = "admin"
     INSTRUMENT_CLOSED = "instrument_closed"
-    AMENDED_BELOW_FILLED = "amended_below_filled"
 
 
 class Liquidity(StrEnum):
@@ -128,6 +128,7 @@ class RejectReason(StrEnum):
     ORDER_NOT_OPEN = "order_not_open"
     VERSION_CONFLICT = "version_conflict"
     CLIENT_ORDER_ID_REUSED = "client_order_id_reused"
+    TRANSFER_ID_REUSED = "transfer_id_reused"
     QUANTITY_OUT_OF_RANGE = "quantity_out_of_range"
     NOTIONAL_OUT_OF_RANGE = "notional_out_of_range"
     AMOUNT_OUT_OF_RANGE = "amount_out_of_range"

@@ -265,6 +265,13 @@ class FundsTransferred(BaseEvent, frozen=True, tag="funds_transferred"):
     transfer_id: str
 
 
+class LimitsSet(BaseEvent, frozen=True, tag="limits_set"):
+    """The exchange's limits changed; None is no limit."""
+
+    engine_seq: int
+    open_orders: int | None
+
+
 class EpochStarted(BaseEvent, frozen=True, tag="epoch_started"):
     """Published sequences have a new identity from here on."""
 
@@ -272,5 +279,7 @@ class EpochStarted(BaseEvent, frozen=True, tag="epoch_started"):
     epoch: int
 
 
-SystemEvent = AssetCreated | InstrumentListed | AccountOpened | AccountUpdated | FundsTransferred | EpochStarted
+SystemEvent = (
+    AssetCreated | InstrumentListed | AccountOpened | AccountUpdated | FundsTransferred | LimitsSet | EpochStarted
+)
 Event = PrivateEvent | TradeExecuted | SystemEvent

@@ -12,7 +12,7 @@ from app.domain.decimals import Step, parse_decimal
 from app.domain.enums import InstrumentStatus, OrderType
 
 RATE_SCALE_DIGITS = 8
-RATE_SCALE = 10**RATE_SCALE_DIGITS
+RATE_SCALE = 100_000_000
 """Rates are integers in units of 1e-8: 0.001 (10 basis points) is 100_000."""
 
 ORDER_TYPES_FIRST_CUT = (OrderType.LIMIT, OrderType.MARKET)

@@ -35,6 +35,7 @@ CODES: dict[str, CodeInfo] = {
     "order_not_open": CodeInfo(409, "The order is no longer open"),
     "version_conflict": CodeInfo(409, "The order has another version"),
     "client_order_id_reused": CodeInfo(409, "The client_order_id belongs to a different order"),
+    "transfer_id_reused": CodeInfo(409, "The transfer_id belongs to a different transfer"),
     "invalid_price_tick": CodeInfo(422, "The price is not a multiple of the tick size"),
     "invalid_quantity_lot": CodeInfo(422, "The quantity is not a multiple of the lot size"),
     "quantity_out_of_range": CodeInfo(422, "The quantity is outside the instrument's range"),

@@ -1,0 +1,218 @@
+"""The whole engine state as canonical bytes, and back.
+
+Two engines with the same history give the same bytes, restored or not, so their BLAKE2b is the
+state hash. A checkpoint is taken between batches only. Damaged bytes are refused.
+"""
+
+from hashlib import blake2b
+
+import msgspec
+
+from app.domain.commands import PlaceOrder
+from app.domain.enums import AccountStatus, OrderReason, OrderStatus
+from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
+from app.domain.instrument import Instrument
+from app.engine.book import Book, BookSide
+from app.engine.state import Account, Order, State
+from app.errors import JournalDamaged
+
+STATE_HASH_BYTES = 32
+
+
+class _Order(msgspec.Struct, array_like=True):
+    order_id: int
+    terms: PlaceOrder
+    status: OrderStatus
+    version: int
+    price: int
+    quantity: int
+    remaining: int
+    filled: int
+    notional: int
+    maker_rate: int
+    taker_rate: int
+    fee_accrued: str
+    fees: int
+    held: str
+    reason: OrderReason | None
+    created_ns: int
+    updated_ns: int
+    engine_seq: int
+
+
+class _Account(msgspec.Struct, array_like=True):
+    account_id: int
+    name: str
+    status: AccountStatus
+    seq: int
+    balances: list[tuple[str, str, str]]
+
+
+class _Book(msgspec.Struct, array_like=True):
+    instrument: Instrument
+    seq: int
+    trade_id: int
+    last_price: int | None
+    bids: list[int]
+    """Order ids, best price first, oldest first."""
+    asks: list[int]
+
+
+class _State(msgspec.Struct, array_like=True):
+    engine_version: int
+    sequence: int
+    epoch: int
+    timestamp_ns: int
+    last_order_id: int
+    last_account_id: int
+    open_orders_max: int | None
+    assets: list[tuple[str, int]]
+    accounts: list[_Account]
+    orders: list[_Order]
+    """Open and remembered orders by id."""
+    closed: list[int]
+    """Ids of the remembered closed orders, oldest first."""
+    books: list[_Book]
+    transfers: list[tuple[int, str, str, str]]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decoder = msgspec.msgpack.Decoder(_State)
+
+
+def state_hash(data: bytes) -> bytes:
+    """Return the state hash of checkpoint bytes."""
+    return blake2b(data, digest_size=STATE_HASH_BYTES).digest()
+
+
+def dump(state: State, engine_version: int) -> bytes:
+    """Return the state as canonical bytes; the batch must be sealed."""
+    assert not state.system, "expected a sealed batch"
+    return _encode(
+        _State(
+            engine_version,
+            state.sequence,
+            state.epoch,
+            state.timestamp_ns,
+            state.last_order_id,
+            state.last_account_id,
+            state.open_orders_max,
+            sorted(state.assets.items()),
+            [_dump_account(state.accounts[account_id]) for account_id in sorted(state.accounts)],
+            [_dump_order(state.orders[order_id]) for order_id in sorted(state.orders)],
+            [order.order_id for order in state.closed],
+            [_dump_book(state.books[symbol]) for symbol in sorted(state.books)],
+            sorted((account_id, transfer_id, *rest) for (account_id, transfer_id), rest in state.transfers.items()),
+        )
+    )
+
+
+def load(data: bytes, expected_hash: bytes, engine_version: int) -> State:
+    """Return the state of checkpoint bytes. Raises JournalDamaged if they are not what was hashed."""
+    if state_hash(data) != expected_hash:
+        raise JournalDamaged("the checkpoint's bytes do not match its state hash")
+    try:
+        stored = _decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise JournalDamaged(f"the checkpoint cannot be read: {error}") from error
+    if stored.engine_version != engine_version:
+        raise JournalDamaged(
+            f"expected a checkpoint of engine version {engine_version}, was {stored.engine_version}: start that build"
+        )
+    return _restore(stored)
+
+
+def _restore(stored: _State) -> State:
+    state = State()
+    state.sequence = stored.sequence
+    state.epoch = stored.epoch
+    state.timestamp_ns = stored.timestamp_ns
+    state.last_order_id = stored.last_order_id
+    state.last_account_id = stored.last_account_id
+    state.open_orders_max = stored.open_orders_max
+    state.assets = dict(stored.assets)
+    for entry in stored.accounts:
+        account = state.accounts.get(entry.account_id)
+        if account is None:
+            account = state.accounts[entry.account_id] = Account(entry.account_id, entry.name)
+            state.account_names[entry.name] = entry.account_id
+        account.status = entry.status
+        account.seq = entry.seq
+        for asset, available, held in entry.balances:
+            balance = account.balance(asset)
+            balance.available = balance.shown_available = int(available)
+            balance.held = balance.shown_held = int(held)
+    for item in stored.books:
+        book = state.books[item.instrument.symbol] = Book(item.instrument)
+        book.seq, book.trade_id, book.last_price = item.seq, item.trade_id, item.last_price
+    for saved in stored.orders:
+        _restore_order(state, saved)
+    for item in stored.books:
+        book = state.books[item.instrument.symbol]
+        for side, ids in ((book.bids, item.bids), (book.asks, item.asks)):
+            for order_id in ids:
+                side.add(state.orders[order_id])
+            side.published.clear()
+    state.closed.extend(state.orders[order_id] for order_id in stored.closed)
+    state.transfers = {
+        (account_id, transfer_id): (asset, amount) for account_id, transfer_id, asset, amount in stored.transfers
+    }
+    assert {EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID} <= state.accounts.keys()
+    return state
+
+
+def _restore_order(state: State, saved: _Order) -> None:
+    account = state.accounts[saved.terms.account_id]
+    order = Order(saved.order_id, saved.terms, account, state.books[saved.terms.symbol], saved.price)
+    order.status, order.version, order.reason = saved.status, saved.version, saved.reason
+    order.quantity, order.remaining, order.filled = saved.quantity, saved.remaining, saved.filled
+    order.notional, order.fees, order.fee_accrued = saved.notional, saved.fees, int(saved.fee_accrued)
+    order.maker_rate, order.taker_rate, order.held = saved.maker_rate, saved.taker_rate, int(saved.held)
+    order.created_ns, order.updated_ns, order.engine_seq = saved.created_ns, saved.updated_ns, saved.engine_seq
+    state.orders[order.order_id] = order
+    if order.status in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED):
+        account.open_orders[order.order_id] = order
+    if order.terms.client_order_id is not None:
+        account.client_ids[order.terms.client_order_id] = order
+
+
+def _dump_account(account: Account) -> _Account:
+    balances = [(asset, str(held.available), str(held.held)) for asset, held in sorted(account.balances.items())]
+    return _Account(account.account_id, account.name, account.status, account.seq, balances)
+
+
+def _dump_order(order: Order) -> _Order:
+    return _Order(
+        order.order_id,
+        order.terms,
+        order.status,
+        order.version,
+        order.price,
+        order.quantity,
+        order.remaining,
+        order.filled,
+        order.notional,
+        order.maker_rate,
+        order.taker_rate,
+        str(order.fee_accrued),
+        order.fees,
+        str(order.held),
+        order.reason,
+        order.created_ns,
+        order.updated_ns,
+        order.engine_seq,
+    )
+
+
+def _dump_book(book: Book) -> _Book:
+    return _Book(book.instrument, book.seq, book.trade_id, book.last_price, _queue(book.bids), _queue(book.asks))
+
+
+def _queue(side: BookSide) -> list[int]:
+    ids = []
+    for level in side.best_first():
+        order = level.head
+        while order is not None:
+            ids.append(order.order_id)
+            order = order.behind
+    return ids

@@ -1,0 +1,301 @@
+"""Place, cancel and amend: from a command to a changed book, or to a refusal that changes nothing.
+
+Each method returns the outcome of its command; events go to the recorder on the way.
+"""
+
+import msgspec
+
+from app.domain.commands import AmendOrder, CancelAll, CancelOrder, PlaceOrder
+from app.domain.enums import OrderReason, OrderStatus, OrderType, PostOnly, Priority, RejectReason, TimeInForce
+from app.domain.events import (
+    OrderAccepted,
+    OrderAmended,
+    OrderAmendRejected,
+    OrderCancelRejected,
+    OrderRejected,
+    Rejection,
+)
+from app.domain.outcomes import Outcome
+from app.engine import risk
+from app.engine.book import Book
+from app.engine.ledger import Ledger
+from app.engine.matching import Matcher, fillable
+from app.engine.recorder import Recorder, refuse
+from app.engine.state import Account, Order, State
+
+
+class OrderDesk:
+    """Executes the order commands."""
+
+    __slots__ = ("_ledger", "_matcher", "_recorder", "_state")
+
+    def __init__(self, state: State, ledger: Ledger, matcher: Matcher, recorder: Recorder) -> None:
+        self._state = state
+        self._ledger = ledger
+        self._matcher = matcher
+        self._recorder = recorder
+
+    # ---- place -------------------------------------------------------------------------------
+
+    def place(self, terms: PlaceOrder) -> Outcome:
+        """Place an order: check, hold, match, rest."""
+        state = self._state
+        account = state.accounts.get(terms.account_id)
+        if account is None:
+            return self._outcome(rejection=refuse(RejectReason.NOT_FOUND))
+        client_order_id = terms.client_order_id
+        if client_order_id is not None:
+            known = account.client_ids.get(client_order_id)
+            if known is not None:
+                return self._repeated(known, terms)
+        book = state.books.get(terms.symbol)
+        if book is None:
+            return self._outcome(rejection=refuse(RejectReason.UNKNOWN_SYMBOL, field="symbol"))
+        price, rejection = self._admit(terms, account, book)
+        if rejection is not None:
+            return self._reject(terms, account, rejection)
+        order = Order(state.last_order_id + 1, terms, account, book, price)
+        if terms.time_in_force is TimeInForce.FOK and not fillable(book, order):
+            return self._reject(terms, account, refuse(RejectReason.FOK_NOT_FILLABLE))
+        missing = self._ledger.hold(order)
+        if missing:
+            return self._reject(terms, account, self._insufficient(order))
+        state.last_order_id += 1
+        order.created_ns = state.timestamp_ns
+        state.orders[order.order_id] = order
+        account.open_orders[order.order_id] = order
+        if client_order_id is not None:
+            account.client_ids[client_order_id] = order
+        self._recorder.order(OrderAccepted, order)
+        self._matcher.match(order)
+        if order.remaining:
+            self._rest(order)
+        return self._order_outcome(order)
+
+    def _repeated(self, known: Order, terms: PlaceOrder) -> Outcome:
+        """Answer a client_order_id seen before: the order as it is now, or a refusal if the body differs."""
+        same = terms.session_id == known.terms.session_id
+        if not same:
+            terms = msgspec.structs.replace(terms, session_id=known.terms.session_id)
+        if terms != known.terms:
+            return self._outcome(rejection=refuse(RejectReason.CLIENT_ORDER_ID_REUSED, field="client_order_id"))
+        return self._outcome(order=known.snapshot(), book=known.book.top(self._state.epoch), duplicate=True)
+
+    def _admit(self, terms: PlaceOrder, account: Account, book: Book) -> tuple[int, Rejection | None]:
+        """Run the checks in order; returns the price to hold and trade at."""
+        instrument = book.instrument
+        rejection = risk.check_status(instrument, account, post_only=terms.post_only is not None)
+        if rejection is None:
+            rejection = risk.check_form(terms, instrument)
+        if rejection is not None:
+            return 0, rejection
+        price, rejection = self._price(terms, book)
+        if rejection is None:
+            rejection = risk.check_numbers(instrument, price, terms.quantity)
+        if rejection is None and instrument.price_band is not None and terms.type is OrderType.LIMIT:
+            rejection = risk.check_band(book, price)
+        if rejection is None:
+            rejection = risk.check_open_orders(account, self._state.open_orders_max)
+        return price, rejection
+
+    def _price(self, terms: PlaceOrder, book: Book) -> tuple[int, Rejection | None]:
+        """Return the order's limit: its own price, a market order's cap, or the repriced post-only price."""
+        price = terms.price
+        if terms.type is OrderType.MARKET:
+            best = book.opposite(terms.side).best
+            if best is None:
+                return 0, refuse(RejectReason.NO_LIQUIDITY)
+            return risk.cap_price(book, terms, best.price, is_buy=best is book.asks.best), None
+        assert price is not None, "check_form admits a limit order only with a price"
+        if terms.post_only is not None:
+            return self._post_only_price(book, terms, price)
+        return price, None
+
+    def _post_only_price(self, book: Book, terms: PlaceOrder, price: int) -> tuple[int, Rejection | None]:
+        """Return a price that does not take, or the refusal."""
+        is_buy = book.side(terms.side) is book.bids
+        best = book.opposite(terms.side).best
+        if best is None or (price < best.price if is_buy else price > best.price):
+            return price, None
+        if terms.post_only is PostOnly.REPRICE:
+            price = best.price - 1 if is_buy else best.price + 1
+            if price > 0:
+                return price, None
+        return 0, refuse(
+            RejectReason.POST_ONLY_WOULD_TAKE, field="price", limit=best.price, actual=terms.price, unit="ticks"
+        )
+
+    def _rest(self, order: Order) -> None:
+        """Put what is left in the book, or cancel it if it must not rest."""
+        terms = order.terms
+        if terms.type is OrderType.MARKET:
+            empty = order.book.opposite(terms.side).best is None
+            self._matcher.close(order, OrderReason.NO_LIQUIDITY if empty else OrderReason.SLIPPAGE_CAP)
+        elif terms.time_in_force is TimeInForce.IOC:
+            self._matcher.close(order, OrderReason.IOC_REMAINDER)
+        else:
+            (order.book.bids if order.is_buy else order.book.asks).add(order)
+
+    def _reject(self, terms: PlaceOrder, account: Account, rejection: Rejection) -> Outcome:
+        account.seq += 1
+        self._recorder.private(account, OrderRejected(account.seq, self._state.sequence, terms, rejection))
+        return self._outcome(rejection=rejection)
+
+    def _insufficient(self, order: Order) -> Rejection:
+        balance = self._ledger.hold_balance(order)
+        required = self._ledger.required_hold(order) - order.held
+        return refuse(RejectReason.INSUFFICIENT_BALANCE, limit=balance.available, actual=required, unit=balance.asset)
+
+    # ---- cancel ------------------------------------------------------------------------------
+
+    def cancel(self, command: CancelOrder) -> Outcome:
+        """Cancel one order."""
+        account = self._state.accounts.get(command.account_id)
+        if account is None:
+            return self._outcome(rejection=refuse(RejectReason.NOT_FOUND))
+        if command.order_id is not None:
+            order = self._state.orders.get(command.order_id)
+        else:
+            order = account.client_ids.get(command.client_order_id or "")
+        rejection = self._not_open(order, account)
+        if rejection is not None or order is None:
+            account.seq += 1
+            event = OrderCancelRejected(
+                account.seq,
+                self._state.sequence,
+                account.account_id,
+                command.order_id,
+                command.client_order_id,
+                rejection or refuse(RejectReason.UNKNOWN_ORDER),
+            )
+            self._recorder.private(account, event)
+            return self._outcome(rejection=event.rejection)
+        self._matcher.cancel(order, OrderReason.USER)
+        return self._order_outcome(order)
+
+    def cancel_all(self, command: CancelAll) -> Outcome:
+        """Cancel every matching open order, oldest first, in one step."""
+        account = self._state.accounts.get(command.account_id)
+        if account is None:
+            return self._outcome(rejection=refuse(RejectReason.NOT_FOUND))
+        chosen = [
+            order
+            for order in account.open_orders.values()
+            if (command.symbol is None or order.terms.symbol == command.symbol)
+            and (command.side is None or order.terms.side is command.side)
+            and (command.label is None or order.terms.label == command.label)
+        ]
+        for order in chosen:
+            self._recorder.books[order.terms.symbol] = order.book
+            self._matcher.cancel(order, OrderReason.CANCEL_ALL)
+        return self._outcome(orders=[order.snapshot() for order in chosen])
+
+    def _not_open(self, order: Order | None, account: Account) -> Rejection | None:
+        """Return the refusal for an order that is not there, another account's, or ended."""
+        if order is None or order.account is not account:
+            return refuse(RejectReason.UNKNOWN_ORDER)
+        if order.status not in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED):
+            return refuse(RejectReason.ORDER_NOT_OPEN)
+        return None
+
+    # ---- amend -------------------------------------------------------------------------------
+
+    def amend(self, command: AmendOrder) -> Outcome:
+        """Change price or total quantity; a smaller quantity at the same price keeps the place in the queue."""
+        account = self._state.accounts.get(command.account_id)
+        if account is None:
+            return self._outcome(rejection=refuse(RejectReason.NOT_FOUND))
+        order = self._state.orders.get(command.order_id)
+        rejection = self._not_open(order, account)
+        if rejection is not None or order is None:
+            return self._refuse_amend(command, account, rejection or refuse(RejectReason.UNKNOWN_ORDER))
+        if command.if_version is not None and command.if_version != order.version:
+            rejection = refuse(
+                RejectReason.VERSION_CONFLICT,
+                field="if_version",
+                limit=order.version,
+                actual=command.if_version,
+                unit="count",
+            )
+            return self._refuse_amend(command, account, rejection)
+        price = order.price if command.price is None else command.price
+        quantity = order.quantity if command.quantity is None else command.quantity
+        if quantity <= order.filled:
+            self._matcher.cancel(order, OrderReason.USER)
+            return self._order_outcome(order, Priority.LOST)
+        if price == order.price and quantity <= order.quantity:
+            return self._shrink(command, order, quantity)
+        return self._move(command, order, price, quantity)
+
+    def _shrink(self, command: AmendOrder, order: Order, quantity: int) -> Outcome:
+        """Lower the quantity in place; no change at all is no event."""
+        if quantity < order.quantity:
+            instrument = order.book.instrument
+            rejection = risk.check_numbers(instrument, order.price, quantity)
+            if rejection is not None:
+                return self._refuse_amend(command, order.account, rejection)
+            less = order.quantity - quantity
+            (order.book.bids if order.is_buy else order.book.asks).reduce(order, less)
+            order.remaining -= less
+            order.quantity = quantity
+            self._ledger.hold(order)
+            self._recorder.order(OrderAmended, order)
+        return self._order_outcome(order, Priority.KEPT)
+
+    def _move(self, command: AmendOrder, order: Order, price: int, quantity: int) -> Outcome:
+        """Give the order a new price or a larger quantity at the back of the queue; it may trade at once."""
+        book, terms = order.book, order.terms
+        rejection = risk.check_status(book.instrument, order.account, post_only=terms.post_only is not None)
+        if rejection is None and terms.post_only is not None:
+            price, rejection = self._post_only_price(book, msgspec.structs.replace(terms, price=price), price)
+        if rejection is None:
+            rejection = risk.check_numbers(book.instrument, price, quantity)
+        if rejection is None:
+            rejection = risk.check_band(book, price)
+        if rejection is not None:
+            return self._refuse_amend(command, order.account, rejection)
+        before = (order.price, order.quantity, order.remaining)
+        side = book.bids if order.is_buy else book.asks
+        # The level needs the old remaining quantity, the hold the new one: leave the book first.
+        remaining = quantity - order.filled
+        order.price, order.quantity, order.remaining = price, quantity, remaining
+        missing = self._ledger.hold(order)
+        if missing:
+            rejection = self._insufficient(order)
+            order.price, order.quantity, order.remaining = before
+            return self._refuse_amend(command, order.account, rejection)
+        order.remaining = before[2]
+        side.remove(order)
+        order.remaining = remaining
+        self._recorder.order(OrderAmended, order)
+        self._matcher.match(order)
+        if order.remaining:
+            side.add(order)
+        return self._order_outcome(order, Priority.LOST)
+
+    def _refuse_amend(self, command: AmendOrder, account: Account, rejection: Rejection) -> Outcome:
+        account.seq += 1
+        event = OrderAmendRejected(account.seq, self._state.sequence, account.account_id, command.order_id, rejection)
+        self._recorder.private(account, event)
+        return self._outcome(rejection=rejection)
+
+    # ---- outcomes ----------------------------------------------------------------------------
+
+    def _order_outcome(self, order: Order, priority: Priority | None = None) -> Outcome:
+        state = self._state
+        book = order.book
+        self._recorder.books[book.instrument.symbol] = book
+        return Outcome(
+            state.sequence,
+            state.timestamp_ns,
+            None,
+            order.snapshot(),
+            self._recorder.fills,
+            book.top(state.epoch),
+            False,
+            priority,
+        )
+
+    def _outcome(self, **members: object) -> Outcome:
+        state = self._state
+        return Outcome(state.sequence, state.timestamp_ns, **members)  # type: ignore[arg-type]  # members of Outcome by name

@@ -1,0 +1,118 @@
+"""Checks before the book: every order passes them in one fixed order, the first failure wins.
+
+Each check returns None or a Rejection with its code, limit and actual value. Nothing here changes
+state. The order of checks is ENGINE.md's; checks whose controls do not exist yet have no entry.
+"""
+
+from app.domain.commands import PlaceOrder
+from app.domain.enums import AccountStatus, InstrumentStatus, OrderType, RejectReason, TimeInForce
+from app.domain.events import Rejection
+from app.domain.instrument import RATE_SCALE, Instrument
+from app.engine.book import Book
+from app.engine.recorder import refuse
+from app.engine.state import Account
+
+INTEGER_MAX = 2**63 - 1
+"""Prices, quantities and the notional of one order fit a signed 64-bit integer."""
+
+_STATUS_REASON = {
+    InstrumentStatus.HALTED: RejectReason.INSTRUMENT_HALTED,
+    InstrumentStatus.CANCEL_ONLY: RejectReason.INSTRUMENT_NOT_OPEN,
+    InstrumentStatus.CLOSED: RejectReason.INSTRUMENT_NOT_OPEN,
+    InstrumentStatus.AUCTION: RejectReason.INSTRUMENT_NOT_OPEN,
+}
+
+
+def check_status(instrument: Instrument, account: Account, *, post_only: bool) -> Rejection | None:
+    """Refuse new risk while the instrument or the account does not admit it."""
+    status = instrument.status
+    if status is not InstrumentStatus.OPEN:
+        reason = _STATUS_REASON.get(status)
+        if reason is not None:
+            return refuse(reason)
+        if not post_only:
+            return refuse(RejectReason.INSTRUMENT_NOT_OPEN)
+    if account.status is AccountStatus.FROZEN:
+        return refuse(RejectReason.ACCOUNT_FROZEN)
+    return None
+
+
+def check_form(terms: PlaceOrder, instrument: Instrument) -> Rejection | None:
+    """Refuse combinations of fields that make no order."""
+    order_type = terms.type
+    if order_type not in instrument.order_types:
+        return refuse(RejectReason.TYPE_NOT_ALLOWED, field="type")
+    if order_type is OrderType.MARKET:
+        if terms.price is not None:
+            return refuse(RejectReason.INVALID_REQUEST, field="price")
+        if terms.post_only is not None:
+            return refuse(RejectReason.INVALID_REQUEST, field="post_only")
+        if terms.time_in_force not in (TimeInForce.IOC, TimeInForce.FOK):
+            return refuse(RejectReason.INVALID_REQUEST, field="time_in_force")
+        return None
+    if terms.price is None:
+        return refuse(RejectReason.INVALID_REQUEST, field="price")
+    if terms.time_in_force in (TimeInForce.GTD, TimeInForce.DAY):
+        return refuse(RejectReason.TYPE_NOT_ALLOWED, field="time_in_force")
+    if terms.post_only is not None and terms.time_in_force is not TimeInForce.GTC:
+        return refuse(RejectReason.INVALID_REQUEST, field="post_only")
+    return None
+
+
+def check_numbers(instrument: Instrument, price: int, quantity: int) -> Rejection | None:
+    """Refuse a quantity or notional outside the instrument's range, or too large to be exact everywhere."""
+    if not 0 < quantity <= INTEGER_MAX:
+        return refuse(
+            RejectReason.QUANTITY_OUT_OF_RANGE, field="quantity", limit=INTEGER_MAX, actual=quantity, unit="lots"
+        )
+    if not 0 < price <= INTEGER_MAX:
+        return refuse(RejectReason.INVALID_REQUEST, field="price", limit=INTEGER_MAX, actual=price, unit="ticks")
+    low, high = instrument.min_quantity, instrument.max_quantity
+    if low is not None and quantity < low:
+        return refuse(RejectReason.QUANTITY_OUT_OF_RANGE, field="quantity", limit=low, actual=quantity, unit="lots")
+    if high is not None and quantity > high:
+        return refuse(RejectReason.QUANTITY_OUT_OF_RANGE, field="quantity", limit=high, actual=quantity, unit="lots")
+    notional = price * quantity * instrument.notional_unit
+    unit = instrument.quote
+    if notional > INTEGER_MAX or quantity * instrument.lot_units > INTEGER_MAX:
+        return refuse(RejectReason.NOTIONAL_OUT_OF_RANGE, limit=INTEGER_MAX, actual=notional, unit=unit)
+    low, high = instrument.min_notional, instrument.max_notional
+    if low is not None and notional < low:
+        return refuse(RejectReason.NOTIONAL_OUT_OF_RANGE, limit=low, actual=notional, unit=unit)
+    if high is not None and notional > high:
+        return refuse(RejectReason.NOTIONAL_OUT_OF_RANGE, limit=high, actual=notional, unit=unit)
+    return None
+
+
+def check_band(book: Book, price: int) -> Rejection | None:
+    """Refuse a price too far from the reference price."""
+    band = book.instrument.price_band
+    if band is None:
+        return None
+    reference = book.reference_price()
+    assert reference is not None, "an instrument with a band has a configured reference price"
+    distance = reference * band // RATE_SCALE
+    low, high = max(reference - distance, 1), reference + distance
+    if price < low:
+        return refuse(RejectReason.PRICE_BAND, field="price", limit=low, actual=price, unit="ticks")
+    if price > high:
+        return refuse(RejectReason.PRICE_BAND, field="price", limit=high, actual=price, unit="ticks")
+    return None
+
+
+def check_open_orders(account: Account, limit: int | None) -> Rejection | None:
+    """Refuse one open order more than the limit."""
+    count = len(account.open_orders)
+    if limit is not None and count >= limit:
+        return refuse(RejectReason.OPEN_ORDER_LIMIT, limit=limit, actual=count + 1, unit="count")
+    return None
+
+
+def cap_price(book: Book, terms: PlaceOrder, best: int, *, is_buy: bool) -> int:
+    """Return the worst price in ticks that a market order may trade at: best opposite price and its slippage."""
+    slippage = book.instrument.max_slippage
+    if terms.max_slippage is not None:
+        slippage = min(slippage, terms.max_slippage)
+    if is_buy:
+        return best * (RATE_SCALE + slippage) // RATE_SCALE
+    return max(-(-best * (RATE_SCALE - slippage) // RATE_SCALE), 1)
