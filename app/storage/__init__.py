@@ -1,0 +1,1 @@
+"""PostgreSQL, the truth: tables, the journal, checkpoints, and the queries of each read model."""

@@ -1,0 +1,135 @@
+"""How a process reaches PostgreSQL: one spelling of the URL, one engine per process, one revision check.
+
+The read models' functions take an `AsyncEngine`, or an `AsyncConnection` where a caller wants several
+reads of one snapshot. Reads run in autocommit, one round trip each; writes commit at `writing`'s end.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.errors import StartupError
+
+REVISION = "0001"
+"""Head of migrations/versions; a test compares the two, so that serving processes need not import alembic."""
+
+CONNECT_TIMEOUT_S = 5.0
+POOL_WAIT_S = 5.0
+STATEMENT_TIMEOUT_MS = 10_000
+LOCK_TIMEOUT_MS = 1_000
+IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000
+
+CONNECT_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+"""What asyncpg.connect raises when there is no server, no such database or user, or a wrong password."""
+
+_SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
+
+
+def _parsed(url: str) -> URL:
+    # The message must not repeat the text: it may hold a password.
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise StartupError("DATABASE_URL: expected postgresql://user:password@host:port/name") from None
+    if parsed.drivername not in _SCHEMES:
+        raise StartupError(f"DATABASE_URL: expected the scheme postgresql, was {parsed.drivername}")
+    return parsed
+
+
+def asyncpg_dsn(url: str) -> str:
+    """Return the URL as asyncpg reads it. Raises StartupError if it is no PostgreSQL URL."""
+    return _parsed(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def server_place(url: str) -> str:
+    """Return `host:port/name` of a URL for messages, without user and password."""
+    parsed = _parsed(url)
+    return f"{parsed.host or 'localhost'}:{parsed.port or 5432}/{parsed.database or ''}"
+
+
+def create_database_engine(url: str, *, pool_size: int) -> AsyncEngine:
+    """Return an engine for postgres://, postgresql:// or postgresql+asyncpg:// with at most `pool_size` connections.
+
+    Connects nothing yet. asyncpg reads the URL itself, so that `sslmode` and the like mean the same here and
+    in the journal.
+    """
+    dsn = asyncpg_dsn(url)
+
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
+        return await asyncpg.connect(
+            dsn,
+            timeout=CONNECT_TIMEOUT_S,
+            server_settings={
+                "application_name": "orderwire",
+                "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+                "lock_timeout": str(LOCK_TIMEOUT_MS),
+                "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
+                "timezone": "UTC",
+            },
+        )
+
+    return create_async_engine(
+        _parsed(url).set(drivername="postgresql+asyncpg"),
+        async_creator=connect,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_S,
+        # A connection that died with a restarted server is replaced before a reader notices.
+        pool_pre_ping=True,
+    )
+
+
+def is_database_fault(error: BaseException) -> bool:
+    """Return whether the error means that PostgreSQL is away or overloaded, rather than a mistake of ours."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or isinstance(error, OperationalError)
+    return isinstance(error, OSError | TimeoutError | PoolTimeoutError | asyncpg.PostgresConnectionError)
+
+
+@asynccontextmanager
+async def reading(source: AsyncEngine | AsyncConnection) -> AsyncIterator[AsyncConnection]:
+    """Yield a connection for one read: autocommit from an engine, as it is when the caller holds a connection."""
+    if isinstance(source, AsyncConnection):
+        yield source
+        return
+    async with source.connect() as connection:
+        yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@asynccontextmanager
+async def writing(source: AsyncEngine | AsyncConnection) -> AsyncIterator[AsyncConnection]:
+    """Yield a connection for one change: committed at the end, or left to the caller who holds the connection."""
+    if isinstance(source, AsyncConnection):
+        yield source
+        return
+    async with source.begin() as connection:
+        yield connection
+
+
+async def require_revision(engine: AsyncEngine) -> None:
+    """Raise StartupError unless the database answers and stands at this code's revision."""
+    place = f"{engine.url.host or 'localhost'}:{engine.url.port or 5432}/{engine.url.database or ''}"
+    try:
+        async with reading(engine) as connection:
+            found = (await connection.scalars(text("SELECT version_num FROM alembic_version"))).all()
+    except ProgrammingError:
+        raise StartupError(f"database {place} has no tables yet: run `orderwire migrate`") from None
+    except (SQLAlchemyError, *CONNECT_FAULTS) as fault:
+        raise cannot_use(place, fault) from fault
+    if list(found) != [REVISION]:
+        raise StartupError(
+            f"database {place}: expected revision {REVISION}, was {', '.join(found) or 'none'}: run `orderwire migrate`"
+        )
+
+
+def cannot_use(place: str, fault: BaseException) -> StartupError:
+    """Return the one line that an operator sees when a database cannot be used."""
+    if isinstance(fault, DBAPIError) and fault.orig is not None:
+        fault = fault.orig.__cause__ or fault.orig
+    lines = str(fault).splitlines() or ["no answer"]
+    return StartupError(f"cannot use the database {place}: {type(fault).__name__}: {lines[0]}")
