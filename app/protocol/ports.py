@@ -43,6 +43,9 @@ class Bus(Protocol):
     async def trim(self, min_seq: int) -> None:
         """Forget entries below a sequence."""
 
+    async def close(self) -> None:
+        """Let go of the connections."""
+
 
 class BookView(msgspec.Struct, frozen=True, array_like=True):
     """A whole published book at a sequence: what the leader's publisher view answers over the link."""

@@ -1,0 +1,1 @@
+"""Sequenced fan-out of committed batches: Redis Streams, and its twin in memory. Implements `protocol.ports.Bus`."""
