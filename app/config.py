@@ -5,12 +5,14 @@ starts with `ORDERWIRE_`. `.env.example` lists them all with one line of meaning
 compares the two. Constructors get values, never this object.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SECRET_CHARACTERS_MIN = 32
+SAMPLE_PREFIX = "sample-"
+"""What the secrets of `.env.example` start with: fine on a developer's machine, refused in production."""
 
 
 def _bare(name: str) -> AliasChoices:
@@ -20,7 +22,10 @@ def _bare(name: str) -> AliasChoices:
 class Settings(BaseSettings):
     """All settings, frozen. Secrets have no default."""
 
-    model_config = SettingsConfigDict(env_prefix="ORDERWIRE_", env_file=".env", extra="ignore", frozen=True)
+    # Errors without their input: a refused secret would be printed.
+    model_config = SettingsConfigDict(
+        env_prefix="ORDERWIRE_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     database_url: str = Field(
         validation_alias=_bare("DATABASE_URL"), description="PostgreSQL 15+, postgresql://user:password@host:port/name"
@@ -61,3 +66,11 @@ class Settings(BaseSettings):
         if len(value.get_secret_value()) < SECRET_CHARACTERS_MIN:
             raise ValueError(f"expected {SECRET_CHARACTERS_MIN} characters or more")
         return value
+
+    @model_validator(mode="after")
+    def _no_sample_in_production(self) -> Self:
+        secrets = {"LINK_SECRET": self.link_secret, "JWT_SECRET": self.jwt_secret, "KEY_SECRET": self.key_secret}
+        for name, secret in secrets.items():
+            if self.environment == "production" and secret.get_secret_value().startswith(SAMPLE_PREFIX):
+                raise ValueError(f"{name}: expected a secret of your own in production, was the sample")
+        return self
