@@ -54,16 +54,26 @@ class CancelOrder(BaseCommand, frozen=True, tag="cancel"):
     account_id: int
     order_id: int | None = None
     client_order_id: str | None = None
+    symbols: tuple[str, ...] | None = None
+    """Instruments the caller's credentials are limited to; an order of another one is unknown to them."""
 
 
 class AmendOrder(BaseCommand, frozen=True, tag="amend"):
-    """Change price or total quantity (filled part included) of an open order; None leaves it."""
+    """Change price or total quantity (filled part included) of an open order; None leaves it.
+
+    A replica need not know the order's instrument: with a scale, the number is a decimal
+    `value * 10**-scale` that the engine turns into ticks or lots; without, it is ticks or lots already.
+    """
 
     account_id: int
     order_id: int
     price: int | None = None
     quantity: int | None = None
     if_version: int | None = None
+    price_scale: int | None = None
+    quantity_scale: int | None = None
+    symbols: tuple[str, ...] | None = None
+    """As in CancelOrder."""
 
 
 class CancelAll(BaseCommand, frozen=True, tag="cancel_all"):

@@ -35,9 +35,12 @@ def parse_decimal(text: str) -> Step | None:
 def to_steps(text: str, step: Step) -> int | None:
     """Return how many steps the number is, or None if it is malformed or not an exact multiple."""
     number = parse_decimal(text)
-    if number is None or number.scale > step.scale:
-        # A scale above the step's can still be a multiple only if the fraction had trailing
-        # zeros, and parse_decimal removed those.
+    return None if number is None else count_steps(number, step)
+
+
+def count_steps(number: Step, step: Step) -> int | None:
+    """Return how many steps a number without needless zeros is, or None if it is not an exact multiple."""
+    if number.scale > step.scale:
         return None
     steps, rest = divmod(number.mantissa * 10 ** (step.scale - number.scale), step.mantissa)
     return None if rest else steps

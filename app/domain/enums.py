@@ -129,6 +129,8 @@ class RejectReason(StrEnum):
     VERSION_CONFLICT = "version_conflict"
     CLIENT_ORDER_ID_REUSED = "client_order_id_reused"
     TRANSFER_ID_REUSED = "transfer_id_reused"
+    INVALID_PRICE_TICK = "invalid_price_tick"
+    INVALID_QUANTITY_LOT = "invalid_quantity_lot"
     QUANTITY_OUT_OF_RANGE = "quantity_out_of_range"
     NOTIONAL_OUT_OF_RANGE = "notional_out_of_range"
     AMOUNT_OUT_OF_RANGE = "amount_out_of_range"

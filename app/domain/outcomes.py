@@ -4,6 +4,7 @@ import msgspec
 
 from app.domain.enums import Priority
 from app.domain.events import Fill, OrderState, Rejection
+from app.domain.instrument import Instrument
 
 
 class BookTop(msgspec.Struct, array_like=True, gc=False):
@@ -36,3 +37,5 @@ class Outcome(msgspec.Struct, array_like=True, gc=False):
     """Canceled orders of a cancel_all."""
     account_id: int | None = None
     """Given by create_account."""
+    instrument: Instrument | None = None
+    """As it stands after create_instrument and update_instrument."""

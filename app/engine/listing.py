@@ -128,14 +128,14 @@ class Listing:
         known = state.books.get(instrument.symbol)
         if known is not None:
             if known.instrument == instrument:
-                return self._done(duplicate=True)
+                return self._done(duplicate=True, instrument=instrument)
             return self._refused(RejectReason.INVALID_REQUEST, "symbol")
         field = invalid_field(instrument)
         if field is not None or len(state.books) >= INSTRUMENTS_MAX:
             return self._refused(RejectReason.INVALID_REQUEST, field or "symbol")
         state.books[instrument.symbol] = Book(instrument)
         self._recorder.system(InstrumentListed(state.sequence, instrument))
-        return self._done()
+        return self._done(instrument=instrument)
 
     def update_instrument(self, command: UpdateInstrument) -> Outcome:
         """Edit status, filters or fees; closing cancels everything that is open."""
@@ -161,7 +161,7 @@ class Listing:
             for side in (book.bids, book.asks):
                 while side.best is not None and side.best.head is not None:
                     self._matcher.cancel(side.best.head, OrderReason.INSTRUMENT_CLOSED)
-        return self._done()
+        return self._done(instrument=instrument)
 
     def create_account(self, command: CreateAccount) -> Outcome:
         """Open an account; its name is the natural key."""
@@ -246,9 +246,13 @@ class Listing:
         self._recorder.system(EpochStarted(state.sequence, state.epoch))
         return self._done()
 
-    def _done(self, *, duplicate: bool = False, account_id: int | None = None) -> Outcome:
+    def _done(
+        self, *, duplicate: bool = False, account_id: int | None = None, instrument: Instrument | None = None
+    ) -> Outcome:
         state = self._state
-        return Outcome(state.sequence, state.timestamp_ns, duplicate=duplicate, account_id=account_id)
+        return Outcome(
+            state.sequence, state.timestamp_ns, duplicate=duplicate, account_id=account_id, instrument=instrument
+        )
 
     def _refused(
         self,

@@ -6,6 +6,7 @@ Each method returns the outcome of its command; events go to the recorder on the
 import msgspec
 
 from app.domain.commands import AmendOrder, CancelAll, CancelOrder, PlaceOrder
+from app.domain.decimals import Step, count_steps
 from app.domain.enums import OrderReason, OrderStatus, OrderType, PostOnly, Priority, RejectReason, TimeInForce
 from app.domain.events import (
     OrderAccepted,
@@ -157,7 +158,7 @@ class OrderDesk:
             order = self._state.orders.get(command.order_id)
         else:
             order = account.client_ids.get(command.client_order_id or "")
-        rejection = self._not_open(order, account)
+        rejection = self._not_open(order, account, command.symbols)
         if rejection is not None or order is None:
             account.seq += 1
             event = OrderCancelRejected(
@@ -190,9 +191,11 @@ class OrderDesk:
             self._matcher.cancel(order, OrderReason.CANCEL_ALL)
         return self._outcome(orders=[order.snapshot() for order in chosen])
 
-    def _not_open(self, order: Order | None, account: Account) -> Rejection | None:
-        """Return the refusal for an order that is not there, another account's, or ended."""
+    def _not_open(self, order: Order | None, account: Account, symbols: tuple[str, ...] | None) -> Rejection | None:
+        """Return the refusal for an order that is not there, not the caller's, or ended."""
         if order is None or order.account is not account:
+            return refuse(RejectReason.UNKNOWN_ORDER)
+        if symbols is not None and order.terms.symbol not in symbols:
             return refuse(RejectReason.UNKNOWN_ORDER)
         if order.status not in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED):
             return refuse(RejectReason.ORDER_NOT_OPEN)
@@ -206,7 +209,7 @@ class OrderDesk:
         if account is None:
             return self._outcome(rejection=refuse(RejectReason.NOT_FOUND))
         order = self._state.orders.get(command.order_id)
-        rejection = self._not_open(order, account)
+        rejection = self._not_open(order, account, command.symbols)
         if rejection is not None or order is None:
             return self._refuse_amend(command, account, rejection or refuse(RejectReason.UNKNOWN_ORDER))
         if command.if_version is not None and command.if_version != order.version:
@@ -218,8 +221,11 @@ class OrderDesk:
                 unit="count",
             )
             return self._refuse_amend(command, account, rejection)
-        price = order.price if command.price is None else command.price
-        quantity = order.quantity if command.quantity is None else command.quantity
+        price, quantity = amended_numbers(command, order)
+        if price is None:
+            return self._refuse_amend(command, account, refuse(RejectReason.INVALID_PRICE_TICK, field="price"))
+        if quantity is None:
+            return self._refuse_amend(command, account, refuse(RejectReason.INVALID_QUANTITY_LOT, field="quantity"))
         if quantity <= order.filled:
             self._matcher.cancel(order, OrderReason.USER)
             return self._order_outcome(order, Priority.LOST)
@@ -299,3 +305,15 @@ class OrderDesk:
     def _outcome(self, **members: object) -> Outcome:
         state = self._state
         return Outcome(state.sequence, state.timestamp_ns, **members)  # type: ignore[arg-type]  # members of Outcome by name
+
+
+def amended_numbers(command: AmendOrder, order: Order) -> tuple[int | None, int | None]:
+    """Return the new price in ticks and total quantity in lots; None for one that is not an exact multiple."""
+    instrument = order.book.instrument
+    price: int | None = order.price if command.price is None else command.price
+    quantity: int | None = order.quantity if command.quantity is None else command.quantity
+    if command.price is not None and command.price_scale is not None:
+        price = count_steps(Step(command.price, command.price_scale), instrument.tick)
+    if command.quantity is not None and command.quantity_scale is not None:
+        quantity = count_steps(Step(command.quantity, command.quantity_scale), instrument.lot)
+    return price, quantity

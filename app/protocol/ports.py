@@ -152,6 +152,9 @@ class Administration(Protocol):
     async def withdraw(self, account_id: int, request: schemas.TransferRequest) -> tuple[int, bool]:
         """Debit to outside; returns engine_seq and whether the transfer_id had done it already."""
 
+    async def set_limits(self, request: schemas.LimitsRequest) -> int:
+        """Set the limits of the whole exchange; returns engine_seq."""
+
     async def engine_status(self) -> dict[str, object]:
         """Return term, sequence, state hash, epoch, mode and build of the leader."""
 

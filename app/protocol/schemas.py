@@ -175,6 +175,12 @@ class AccountEditRequest(Request, frozen=True):
     status: AccountStatus
 
 
+class LimitsRequest(Request, frozen=True):
+    """Body of `PATCH /v1/admin/limits`: limits of every account of the exchange; null lifts one."""
+
+    open_orders: Annotated[int, Meta(ge=0, le=2**53)] | None
+
+
 class TransferRequest(Request, frozen=True):
     """Body of deposits and withdrawals; idempotent by transfer_id."""
 

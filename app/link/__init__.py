@@ -1,0 +1,1 @@
+"""Commands to the leader and outcomes back: framed msgpack over TCP, mutually authenticated."""

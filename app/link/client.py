@@ -1,0 +1,382 @@
+"""A replica's end of the link: finds the leader, keeps one connection, resends what is safe.
+
+Commands of one session reach the leader in the order of the `submit` calls: there is one
+connection, written in call order, and after a loss the resends go first, in their old order.
+A lost link leaves the outcome open: what has a natural key is sent once more within its
+deadline, anything else answers `execution_unknown`.
+"""
+
+import asyncio
+import hmac
+import os
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import structlog
+
+from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, Deposit, PlaceOrder, Withdraw
+from app.domain.outcomes import Outcome
+from app.errors import ApiError, LinkError
+from app.link.frames import (
+    BEAT_INTERVAL_S,
+    DEADLINE_DEFAULT_MS,
+    HANDSHAKE_TIMEOUT_S,
+    NONCE_BYTES,
+    REPLY_BYTES_MAX,
+    SILENCE_MAX_S,
+    Answer,
+    Beat,
+    BookAnswer,
+    BookRequest,
+    Challenge,
+    EngineStatus,
+    FrameReader,
+    Hello,
+    Refusal,
+    Reply,
+    Request,
+    StatusAnswer,
+    StatusRequest,
+    Submit,
+    Welcome,
+    decode_reply,
+    encode_frame,
+    leader_proof,
+    replica_proof,
+)
+from app.protocol.ports import BookView
+
+PENDING_MAX = 10_000
+"""Requests without an answer that a replica keeps; beyond it 503."""
+CONNECT_WAIT_MAX_S = 1.0
+"""How long a command waits for a leader before it answers `engine_unavailable`."""
+BACKOFF_FIRST_S = 0.02
+BACKOFF_MAX_S = 0.5
+QUERY_TIMEOUT_S = 5.0
+
+log = structlog.get_logger(__name__)
+_outcome = msgspec.msgpack.Decoder(Outcome)
+_encode = msgspec.msgpack.Encoder().encode
+
+Locate = Callable[[], Awaitable[tuple[str, int] | None]]
+"""Returns the leader's `host:port` and term, or None while there is none."""
+
+
+class _Pending:
+    """A request whose answer is awaited."""
+
+    __slots__ = ("attempt", "command", "deadline", "future", "resendable", "sent")
+
+    def __init__(self, future: "asyncio.Future[Any]", deadline: float, command: bytes | None, resendable: bool) -> None:
+        self.future = future
+        self.deadline = deadline
+        self.command = command
+        self.resendable = resendable
+        self.attempt = 0
+        self.sent = False
+
+
+class _Link(asyncio.Protocol):
+    """One connection to a leader; it reports what it hears to its client."""
+
+    def __init__(self, client: "LinkClient") -> None:
+        self._client = client
+        self._reader = FrameReader(REPLY_BYTES_MAX)
+        self.transport: asyncio.Transport | None = None
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.heard = asyncio.get_running_loop().time()
+        self._out: list[bytes] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport; the leader speaks first."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Hand every message to the client; anything unreadable ends the connection."""
+        self.heard = asyncio.get_running_loop().time()
+        try:
+            for body in self._reader.feed(data):
+                self._client.on_reply(self, decode_reply(body))
+        except LinkError as error:
+            log.warning("link_failed", reason=str(error))
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever waits."""
+        self.transport = None
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def send(self, message: Request) -> None:
+        """Write with the loop's next turn; frames of one turn leave in one write."""
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._out.append(encode_frame(message))
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _flush(self) -> None:
+        if self.transport is not None and self._out:
+            self.transport.write(b"".join(self._out))
+        self._out.clear()
+
+
+class LinkClient:
+    """Submits commands to whoever leads."""
+
+    def __init__(self, *, shard: int, secret: bytes, replica: str, build: str, locate: Locate) -> None:
+        self._shard = shard
+        self._secret = secret
+        self._replica = replica
+        self._build = build
+        self._locate = locate
+        self._link: _Link | None = None
+        self._challenge: Challenge | None = None
+        self._nonce = b""
+        self._pending: dict[int, _Pending] = {}
+        self._request_id = 0
+        self._ready = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.term = 0
+        self.epoch = 0
+        self.head_seq = 0
+        """Committed head that the leader last told."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether a leader is there."""
+        return self._ready.is_set()
+
+    async def start(self) -> None:
+        """Begin to look for the leader."""
+        self._task = asyncio.create_task(self._keep_connected(), name="link")
+
+    async def stop(self) -> None:
+        """Close the link; what is pending fails as unknown."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._link is not None:
+            self._link.abort()
+        self._lose()
+        for request_id in list(self._pending):
+            self._fail(request_id)
+
+    async def wait_connected(self, timeout_s: float) -> bool:
+        """Wait until a leader is there; returns whether it is."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._ready.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def submit(
+        self, command: Command, *, session_id: str | None = None, deadline_ms: int | None = None
+    ) -> Outcome:
+        """Execute one command; returns after its batch is committed.
+
+        Raises ApiError: engine_unavailable (not executed), execution_unknown, deadline_exceeded (not executed).
+        """
+        budget = DEADLINE_DEFAULT_MS if deadline_ms is None else deadline_ms
+        pending = self._enqueue(_encode(command), budget / 1000, resendable(command))
+        try:
+            async with asyncio.timeout_at(pending.deadline):
+                outcome: Outcome = await pending.future
+        except TimeoutError:
+            raise self._unknown(pending) from None
+        return outcome
+
+    async def book(self, symbol: str) -> BookView:
+        """Return the committed book of a symbol from the leader's view."""
+        answer = await self._ask(lambda request_id: BookRequest(request_id, symbol))
+        if not isinstance(answer, BookView):
+            raise ApiError("unknown_symbol", f"{symbol} is not listed", status=404)
+        return answer
+
+    async def status(self) -> EngineStatus:
+        """Return where the leader stands."""
+        answer = await self._ask(StatusRequest)
+        assert isinstance(answer, EngineStatus)
+        return answer
+
+    def _enqueue(self, command: bytes, budget_s: float, can_resend: bool) -> _Pending:
+        """Register a command and write it at once when connected, so that call order is send order."""
+        if len(self._pending) >= PENDING_MAX:
+            raise ApiError("engine_unavailable", "too many commands are waiting", retry_after_ms=100)
+        loop = asyncio.get_running_loop()
+        pending = _Pending(loop.create_future(), loop.time() + budget_s, command, can_resend)
+        self._request_id += 1
+        request_id = self._request_id
+        self._pending[request_id] = pending
+        pending.future.add_done_callback(lambda _: self._pending.pop(request_id, None))
+        if self._ready.is_set():
+            self._write(request_id, pending)
+        else:
+            loop.call_later(min(CONNECT_WAIT_MAX_S, budget_s), self._give_up, request_id)
+        return pending
+
+    def _write(self, request_id: int, pending: _Pending) -> None:
+        assert self._link is not None and pending.command is not None
+        left_ms = int((pending.deadline - asyncio.get_running_loop().time()) * 1000)
+        if left_ms <= 0:
+            self._fail(request_id)
+            return
+        pending.attempt += 1
+        pending.sent = True
+        self._link.send(Submit(request_id, left_ms, pending.attempt, pending.command))
+
+    def _give_up(self, request_id: int) -> None:
+        pending = self._pending.get(request_id)
+        if pending is not None and not pending.sent:
+            self._fail(request_id)
+
+    def _fail(self, request_id: int) -> None:
+        pending = self._pending.get(request_id)
+        if pending is not None and not pending.future.done():
+            pending.future.set_exception(self._unknown(pending))
+
+    def _unknown(self, pending: _Pending) -> ApiError:
+        if not pending.sent:
+            return ApiError("engine_unavailable", "no engine is leading right now", retry_after_ms=500)
+        return ApiError(
+            "execution_unknown",
+            "the command may or may not have been executed; ask by its natural key, or repeat it if it has one",
+            retryable=pending.resendable,
+        )
+
+    async def _ask(self, make: Callable[[int], Request]) -> object:
+        if not await self.wait_connected(CONNECT_WAIT_MAX_S) or self._link is None:
+            raise ApiError("engine_unavailable", "no engine is leading right now", retry_after_ms=500)
+        loop = asyncio.get_running_loop()
+        pending = _Pending(loop.create_future(), loop.time() + QUERY_TIMEOUT_S, None, False)
+        self._request_id += 1
+        request_id = self._request_id
+        self._pending[request_id] = pending
+        try:
+            self._link.send(make(request_id))
+            async with asyncio.timeout_at(pending.deadline):
+                return await pending.future
+        except TimeoutError:
+            raise ApiError("engine_unavailable", "the engine did not answer in time", retry_after_ms=500) from None
+        finally:
+            self._pending.pop(request_id, None)
+
+    def on_reply(self, link: _Link, reply: Reply) -> None:
+        """Handle a message of the current leader."""
+        if link is not self._link:
+            return
+        if isinstance(reply, Answer):
+            self._settle(reply.request_id, _outcome.decode(reply.outcome))
+        elif isinstance(reply, Refusal):
+            self._settle(reply.request_id, ApiError(reply.code, reply.detail, retry_after_ms=reply.retry_after_ms))
+        elif isinstance(reply, Beat):
+            self.head_seq = reply.head_seq
+        elif isinstance(reply, BookAnswer):
+            self._settle(reply.request_id, reply.book)
+        elif isinstance(reply, StatusAnswer):
+            self._settle(reply.request_id, reply.status)
+        elif isinstance(reply, Challenge):
+            self._answer_challenge(link, reply)
+        elif isinstance(reply, Welcome):
+            self._welcome(reply)
+
+    def _settle(self, request_id: int, result: object) -> None:
+        pending = self._pending.get(request_id)
+        if pending is None or pending.future.done():
+            return
+        if isinstance(result, ApiError):
+            pending.future.set_exception(result)
+        else:
+            pending.future.set_result(result)
+
+    def _answer_challenge(self, link: _Link, challenge: Challenge) -> None:
+        if challenge.shard != self._shard:
+            raise LinkError(f"expected shard {self._shard}, was {challenge.shard}", sent=False)
+        self._challenge = challenge
+        self._nonce = os.urandom(NONCE_BYTES)
+        proof = replica_proof(self._secret, challenge, self._nonce)
+        link.send(Hello(self._shard, self._replica, self._build, self._nonce, proof))
+
+    def _welcome(self, welcome: Welcome) -> None:
+        assert self._challenge is not None, "expected a challenge before the welcome"
+        if not hmac.compare_digest(welcome.proof, leader_proof(self._secret, self._challenge, self._nonce)):
+            raise LinkError("the leader does not know LINK_SECRET", sent=False)
+        if welcome.term < self.term:
+            raise LinkError(f"expected term {self.term} or later, was {welcome.term}", sent=False)
+        self.term, self.epoch, self.head_seq = welcome.term, welcome.epoch, welcome.head_seq
+        self._ready.set()
+        for request_id, pending in list(self._pending.items()):
+            if pending.command is not None:
+                self._write(request_id, pending)
+
+    async def _keep_connected(self) -> None:
+        backoff = BACKOFF_FIRST_S
+        while True:
+            if await self._connect_once():
+                backoff = BACKOFF_FIRST_S
+            await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not a secret)
+            backoff = min(backoff * 2, BACKOFF_MAX_S)
+
+    async def _connect_once(self) -> bool:
+        """Hold one connection until it ends; returns whether it had been welcomed."""
+        loop = asyncio.get_running_loop()
+        try:
+            found = await self._locate()
+            if found is None or found[1] < self.term or not found[0]:
+                return False
+            host, _, port = found[0].rpartition(":")
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
+                _, link = await loop.create_connection(lambda: _Link(self), host, int(port))
+        except (OSError, TimeoutError, LinkError) as error:
+            log.debug("link_connect_failed", reason=str(error))
+            return False
+        self._link = link
+        try:
+            await self._supervise(link)
+        finally:
+            link.abort()
+            welcomed = self._ready.is_set()
+            self._lose()
+        return welcomed
+
+    async def _supervise(self, link: _Link) -> None:
+        """Beat until the connection ends, or until the leader falls silent."""
+        loop = asyncio.get_running_loop()
+        opened = loop.time()
+        while not link.closed.done():
+            await asyncio.wait([link.closed], timeout=BEAT_INTERVAL_S)
+            now = loop.time()
+            late = not self._ready.is_set() and now - opened > HANDSHAKE_TIMEOUT_S
+            if late or now - link.heard > SILENCE_MAX_S:
+                return
+            if self._ready.is_set():
+                link.send(Beat())
+
+    def _lose(self) -> None:
+        """Settle what was sent on a lost link: keep what may be resent once, fail the rest."""
+        self._link = None
+        self._ready.clear()
+        loop = asyncio.get_running_loop()
+        for request_id, pending in list(self._pending.items()):
+            if not pending.sent:
+                continue
+            if pending.resendable and pending.attempt < 2:
+                loop.call_at(pending.deadline, self._fail, request_id)
+            else:
+                self._fail(request_id)
+
+
+def resendable(command: Command) -> bool:
+    """Return whether sending the command again cannot execute it twice."""
+    if isinstance(command, PlaceOrder):
+        return command.client_order_id is not None
+    if isinstance(command, AmendOrder):
+        return command.if_version is not None
+    return isinstance(command, CancelOrder | CancelAll | Deposit | Withdraw)

@@ -1,0 +1,303 @@
+"""The loop of the leader: queued commands, applied in memory, committed in natural batches.
+
+A batch is whatever queued while the previous commit ran. At most one append is in flight; while it
+commits, the next batch is applied, and nothing of that is visible anywhere. Answers, the publisher
+view and the bus change only after the commit. If an append fails the process stops and replays.
+"""
+
+import asyncio
+import time
+from collections import deque
+from typing import NamedTuple, Protocol
+
+import msgspec
+import structlog
+
+from app.domain.commands import CancelAll, CancelOrder, Command
+from app.domain.events import EpochStarted, InstrumentListed
+from app.domain.outcomes import Outcome
+from app.engine.engine import ENGINE_VERSION, Engine, Sealed
+from app.link.frames import Answer, EngineStatus, StatusAnswer, Submit, encode_frame
+from app.link.server import Connection, refusal
+from app.protocol.ports import BookView, BusEntry
+from app.protocol.records import (
+    BATCH_BYTES_MAX,
+    BATCH_COMMANDS_MAX,
+    BATCH_EVENTS_MAX,
+    chain_hash,
+    decode_command,
+    encode,
+    without_commands,
+)
+from app.sequencer.batch import build_record
+from app.sequencer.clock import LeaderClock
+from app.sequencer.publisher import Publisher
+from app.sequencer.view import PublisherView
+from app.storage.journal import Journal, JournalRow
+
+QUEUE_COMMANDS_MAX = 10_000
+CANCEL_RESERVE = QUEUE_COMMANDS_MAX // 10
+"""Places in the queue that only cancels may take, so that overload never locks risk in."""
+APPLY_SLICE_S = 0.01
+"""Longest stretch of applying before the loop looks at its sockets again."""
+BEAT_IDLE_S = 0.25
+COMMIT_AGE_MAX_S = 1.0
+"""A commit that takes longer stops new commands until it is settled."""
+
+log = structlog.get_logger(__name__)
+
+
+class Queued(NamedTuple):
+    """A command on its way in."""
+
+    command: Command
+    data: bytes
+    deadline: float
+    request_id: int
+    connection: Connection | None
+
+
+class Flight(NamedTuple):
+    """A sealed batch whose append is running."""
+
+    row: JournalRow
+    entry: BusEntry
+    sealed: Sealed
+    answers: list[tuple[Connection, int, Outcome]]
+    status_requests: list[tuple[int, Connection]]
+    state_hash: bytes
+    append: "asyncio.Task[None]"
+    started: float
+
+
+class Metrics(Protocol):
+    """What the loop reports."""
+
+    def batch_committed(self, commands: int, seconds: float) -> None:
+        """Count one committed batch."""
+
+
+class Sequencer:
+    """The leader of one shard; stands behind the link."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        journal: Journal,
+        head_hash: bytes,
+        clock: LeaderClock,
+        publisher: Publisher,
+        shard: int,
+        term: int,
+        build: str,
+        metrics: Metrics,
+    ) -> None:
+        self.shard = shard
+        self.term = term
+        self._engine = engine
+        self._journal = journal
+        self._clock = clock
+        self._publisher = publisher
+        self._build = build
+        self._metrics = metrics
+        self._head_hash = head_hash
+        self._view = PublisherView()
+        state = engine.state
+        self._view.load(state.books, head_seq=state.sequence, epoch=state.epoch, timestamp_ns=state.timestamp_ns)
+        self._queue: deque[Queued] = deque()
+        self._wake = asyncio.Event()
+        self._commands: list[bytes] = []
+        self._answers: list[tuple[Connection, int, Outcome]] = []
+        self._events = 0
+        self._bytes = 0
+        self._flight: Flight | None = None
+        self._status_requests: list[tuple[int, Connection]] = []
+        self._beaten = 0.0
+        self._stopping = False
+
+    @property
+    def epoch(self) -> int:
+        """Return the committed epoch."""
+        return self._view.epoch
+
+    @property
+    def head_seq(self) -> int:
+        """Return the last committed sequence."""
+        return self._view.head_seq
+
+    @property
+    def head_hash(self) -> bytes:
+        """Return the hash of the last row that was appended or is being appended."""
+        return self._head_hash
+
+    # ---- what the link asks --------------------------------------------------------------------
+
+    def submit(self, request: Submit, connection: Connection) -> None:
+        """Queue a command, or refuse it at once when there is no room or it cannot be read."""
+        try:
+            command = decode_command(request.command)
+        except msgspec.DecodeError:
+            connection.send(refusal(request, "invalid_request", "the engine cannot read the command"))
+            return
+        room = QUEUE_COMMANDS_MAX
+        if not isinstance(command, CancelOrder | CancelAll):
+            room -= CANCEL_RESERVE
+        if self._stopping or len(self._queue) >= room:
+            connection.send(refusal(request, "engine_unavailable", "the engine's queue is full", 100))
+            return
+        if self._flight is not None and time.monotonic() - self._flight.started > COMMIT_AGE_MAX_S:
+            connection.send(refusal(request, "engine_unavailable", "the journal does not commit", 1000))
+            return
+        deadline = time.monotonic() + request.deadline_ms / 1000
+        self._queue.append(Queued(command, request.command, deadline, request.request_id, connection))
+        self._wake.set()
+
+    def execute(self, command: Command) -> None:
+        """Queue a command of our own; nobody waits for its answer."""
+        self._queue.append(Queued(command, encode(command), float("inf"), 0, None))
+        self._wake.set()
+
+    def book(self, symbol: str) -> BookView | None:
+        """Return a committed book."""
+        return self._view.book(symbol)
+
+    def status(self, request_id: int, connection: Connection) -> None:
+        """Answer with the status at the next sealed and committed state."""
+        self._status_requests.append((request_id, connection))
+        self._wake.set()
+
+    # ---- the loop ------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Lead until stopped. Raises Fenced or JournalUnavailable: the process must end and replay."""
+        self._wake.set()
+        while True:
+            await self._wait()
+            if self._flight is not None and self._flight.append.done():
+                self._land(self._flight)
+            self._apply_queued()
+            if self._flight is None:
+                if self._commands:
+                    self._launch()
+                elif self._status_requests:
+                    self._answer_status(self._status_requests, self._engine.state_hash(), self._engine.state.sequence)
+                    self._status_requests = []
+            if self._stopping and self._flight is None and not self._queue:
+                return
+
+    def stop(self) -> None:
+        """Take no more commands; `run` returns once what was taken is committed."""
+        self._stopping = True
+        self._wake.set()
+
+    async def _wait(self) -> None:
+        """Sleep until there is something to do; beat while idle."""
+        if self._queue and not self._full:
+            # Applying was cut short: give sockets one turn, then go on.
+            await asyncio.sleep(0)
+            return
+        while not self._wake.is_set():
+            try:
+                async with asyncio.timeout(BEAT_IDLE_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                if self._flight is None:
+                    await self._journal.beat(self.term, self.head_seq, self._head_hash)
+        self._wake.clear()
+
+    @property
+    def _full(self) -> bool:
+        """Whether the open batch is at one of its bounds."""
+        return (
+            len(self._commands) >= BATCH_COMMANDS_MAX
+            or self._events >= BATCH_EVENTS_MAX
+            or self._bytes >= BATCH_BYTES_MAX
+        )
+
+    def _apply_queued(self) -> None:
+        """Apply queued commands to the open batch, within its bounds and one slice of time."""
+        queue = self._queue
+        started = time.monotonic()
+        if queue and not self._commands:
+            self._engine.begin(self._clock.now_ns())
+        while queue and not self._full:
+            item = queue.popleft()
+            now = time.monotonic()
+            if now > item.deadline:
+                self._refuse_late(item)
+                continue
+            self._events += len(self._engine.apply(item.command))
+            self._commands.append(item.data)
+            self._bytes += len(item.data)
+            if item.connection is not None:
+                self._answers.append((item.connection, item.request_id, self._engine.outcome))
+            if now - started > APPLY_SLICE_S:
+                return
+
+    def _refuse_late(self, item: Queued) -> None:
+        if item.connection is not None:
+            request = Submit(item.request_id, 0, 1, b"")
+            item.connection.send(refusal(request, "deadline_exceeded", "the deadline passed in the engine's queue"))
+
+    def _launch(self) -> None:
+        """Seal the open batch and start its append."""
+        state = self._engine.state
+        sealed = self._engine.seal()
+        record = build_record(
+            sealed, self._commands, last_seq=state.sequence, term=self.term, timestamp_ns=state.timestamp_ns
+        )
+        body = encode(record)
+        row = JournalRow(
+            last_seq=record.last_seq,
+            first_seq=record.first_seq,
+            term=self.term,
+            prev_hash=self._head_hash,
+            hash=chain_hash(self._head_hash, body),
+            engine_version=ENGINE_VERSION,
+            timestamp_ns=state.timestamp_ns,
+            body=body,
+        )
+        self._head_hash = row.hash
+        status_requests, self._status_requests = self._status_requests, []
+        state_hash = self._engine.state_hash() if status_requests else b""
+        entry = BusEntry(record.first_seq, record.last_seq, encode(without_commands(record)))
+        append = asyncio.create_task(self._append(row, len(self._commands)), name="append")
+        append.add_done_callback(lambda _: self._wake.set())
+        self._flight = Flight(row, entry, sealed, self._answers, status_requests, state_hash, append, time.monotonic())
+        self._commands, self._answers, self._events, self._bytes = [], [], 0, 0
+
+    async def _append(self, row: JournalRow, commands: int) -> None:
+        started = time.monotonic()
+        await self._journal.append(row)
+        self._metrics.batch_committed(commands, time.monotonic() - started)
+
+    def _land(self, flight: Flight) -> None:
+        """Make a committed batch visible: view, answers, bus."""
+        self._flight = None
+        flight.append.result()
+        for event in flight.sealed.system:
+            if isinstance(event, EpochStarted):
+                self._view.start_epoch(event.epoch)
+            elif isinstance(event, InstrumentListed):
+                self._view.open_book(event.instrument.symbol)
+        self._view.commit(flight.sealed.books, head_seq=flight.row.last_seq, timestamp_ns=flight.row.timestamp_ns)
+        for connection, request_id, outcome in flight.answers:
+            connection.send_frame(encode_frame(Answer(request_id, msgspec.Raw(encode(outcome)))))
+        self._publisher.offer(flight.entry)
+        self._answer_status(flight.status_requests, flight.state_hash, flight.row.last_seq)
+
+    def _answer_status(self, requests: list[tuple[int, Connection]], state_hash: bytes, sequence: int) -> None:
+        for request_id, connection in requests:
+            status = EngineStatus(
+                self.shard,
+                self.term,
+                self.epoch,
+                sequence,
+                state_hash.hex(),
+                ENGINE_VERSION,
+                self._build,
+                "normal",
+                len(self._queue),
+            )
+            connection.send(StatusAnswer(request_id, status))
