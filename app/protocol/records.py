@@ -44,7 +44,18 @@ class BatchRecord(msgspec.Struct, frozen=True, array_like=True):
     """Encoded list[SystemEvent]."""
 
 
+class BatchHeader(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The first fields of a BatchRecord, read without the rest: what a journal row repeats in its columns."""
+
+    first_seq: int
+    last_seq: int
+    term: int
+    engine_version: int
+    timestamp_ns: int
+
+
 _encoder = msgspec.msgpack.Encoder()
+_header = msgspec.msgpack.Decoder(BatchHeader)
 _batch = msgspec.msgpack.Decoder(BatchRecord)
 _command: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
 _private = msgspec.msgpack.Decoder(list[PrivateEvent])
@@ -58,6 +69,11 @@ encode = _encoder.encode
 def decode_batch(data: bytes) -> BatchRecord:
     """Decode a record without its blobs. Raises msgspec.DecodeError on damage."""
     return _batch.decode(data)
+
+
+def decode_header(data: bytes) -> BatchHeader:
+    """Decode only what identifies a record. Raises msgspec.DecodeError on damage."""
+    return _header.decode(data)
 
 
 def decode_command(data: bytes) -> Command:
