@@ -1,0 +1,176 @@
+"""The link client against a real listening leader on loopback, with a scripted leader behind it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from app.domain.commands import CancelOrder, CreateAccount, PlaceOrder
+from app.domain.enums import OrderType, Side
+from app.domain.outcomes import Outcome
+from app.errors import ApiError
+from app.link.client import LinkClient
+from app.link.frames import Answer, EngineStatus, StatusAnswer, Submit, encode_frame
+from app.link.server import Connection, LinkServer, refusal
+from app.protocol.ports import BookView
+from app.protocol.records import decode_command, encode
+
+SECRET = b"the shared secret of this test, long"
+
+
+class ScriptedLeader:
+    """Answers at once, keeps silent, or drops the link, as a test tells it."""
+
+    def __init__(self, term: int = 1) -> None:
+        self.shard = 0
+        self.term = term
+        self.epoch = 7
+        self.head_seq = 0
+        self.seen: list[tuple[object, int]] = []
+        self.silent = False
+        self.drop_next = 0
+        self.refuse_with: str | None = None
+
+    def submit(self, request: Submit, connection: Connection) -> None:
+        self.seen.append((decode_command(request.command), request.attempt))
+        if self.drop_next:
+            self.drop_next -= 1
+            connection.close()
+        elif self.refuse_with is not None:
+            connection.send(refusal(request, self.refuse_with, "as told", 100))
+        elif not self.silent:
+            self.head_seq += 1
+            connection.send_frame(
+                encode_frame(Answer(request.request_id, msgspec.Raw(encode(Outcome(self.head_seq, 1)))))
+            )
+
+    def book(self, symbol: str) -> BookView | None:
+        return BookView(symbol, 5, 7, 3, 1, [(10, 1)], []) if symbol == "BTC-USD" else None
+
+    def status(self, request_id: int, connection: Connection) -> None:
+        connection.send(StatusAnswer(request_id, EngineStatus(0, self.term, 7, 5, "ab", 1, "test", "normal", 0)))
+
+
+@asynccontextmanager
+async def linked(
+    leader: ScriptedLeader, *, secret: bytes = SECRET, shard: int = 0
+) -> AsyncIterator[tuple[LinkClient, LinkServer]]:
+    sock = socket.create_server(("127.0.0.1", 0))
+    server = LinkServer(leader, SECRET)
+    await server.start(sock)
+    address = f"127.0.0.1:{sock.getsockname()[1]}"
+
+    async def locate() -> tuple[str, int]:
+        return address, leader.term
+
+    client = LinkClient(shard=shard, secret=secret, replica="r1", build="test", locate=locate)
+    await client.start()
+    try:
+        yield client, server
+    finally:
+        await client.stop()
+        await server.stop()
+
+
+def order(client_order_id: str | None, quantity: int = 1) -> PlaceOrder:
+    return PlaceOrder(1001, "BTC-USD", Side.BUY, OrderType.LIMIT, quantity, price=10, client_order_id=client_order_id)
+
+
+async def test_commands_reach_the_leader_in_call_order_and_outcomes_come_back() -> None:
+    leader = ScriptedLeader()
+    async with linked(leader) as (client, _):
+        assert await client.wait_connected(2)
+        assert client.epoch == 7
+        outcomes = await asyncio.gather(*(client.submit(order(None, n)) for n in range(1, 200)))
+        assert [outcome.engine_seq for outcome in outcomes] == list(range(1, 200))
+        assert [command.quantity for command, _ in leader.seen if isinstance(command, PlaceOrder)] == list(
+            range(1, 200)
+        )
+
+
+async def test_a_wrong_secret_is_never_welcomed() -> None:
+    async with linked(ScriptedLeader(), secret=b"another secret, also long enough") as (client, _):
+        assert not await client.wait_connected(0.5)
+        with pytest.raises(ApiError) as caught:
+            await client.submit(order("a"), deadline_ms=100)
+        assert caught.value.code == "engine_unavailable"
+
+
+async def test_a_leader_of_another_shard_is_not_used() -> None:
+    async with linked(ScriptedLeader(), shard=1) as (client, _):
+        assert not await client.wait_connected(0.4)
+
+
+async def test_a_command_with_a_natural_key_is_sent_again_once_after_a_lost_link() -> None:
+    leader = ScriptedLeader()
+    async with linked(leader) as (client, _):
+        await client.wait_connected(2)
+        leader.drop_next = 1
+        outcome = await client.submit(order("mine"))
+        assert outcome.engine_seq == 1
+        assert [attempt for _, attempt in leader.seen] == [1, 2]
+
+
+async def test_a_command_without_a_natural_key_is_unknown_after_a_lost_link() -> None:
+    leader = ScriptedLeader()
+    async with linked(leader) as (client, _):
+        await client.wait_connected(2)
+        leader.drop_next = 1
+        with pytest.raises(ApiError) as caught:
+            await client.submit(order(None))
+        assert (caught.value.code, caught.value.retryable) == ("execution_unknown", False)
+        assert len(leader.seen) == 1
+
+
+async def test_a_second_lost_link_ends_in_unknown_but_retryable() -> None:
+    leader = ScriptedLeader()
+    async with linked(leader) as (client, _):
+        await client.wait_connected(2)
+        leader.drop_next = 2
+        with pytest.raises(ApiError) as caught:
+            await client.submit(CancelOrder(1001, 5))
+        assert (caught.value.code, caught.value.retryable) == ("execution_unknown", True)
+        assert [attempt for _, attempt in leader.seen] == [1, 2]
+
+
+async def test_silence_past_the_deadline_is_unknown() -> None:
+    leader = ScriptedLeader()
+    leader.silent = True
+    async with linked(leader) as (client, _):
+        await client.wait_connected(2)
+        with pytest.raises(ApiError) as caught:
+            await client.submit(CreateAccount("x"), deadline_ms=50)
+        assert caught.value.code == "execution_unknown"
+
+
+async def test_a_refusal_carries_its_code_and_was_not_executed() -> None:
+    leader = ScriptedLeader()
+    leader.refuse_with = "deadline_exceeded"
+    async with linked(leader) as (client, _):
+        await client.wait_connected(2)
+        with pytest.raises(ApiError) as caught:
+            await client.submit(order("a"))
+        assert (caught.value.code, caught.value.retry_after_ms) == ("deadline_exceeded", 100)
+
+
+async def test_books_and_status_are_answered() -> None:
+    async with linked(ScriptedLeader()) as (client, _):
+        await client.wait_connected(2)
+        assert (await client.book("BTC-USD")).bids == [(10, 1)]
+        assert (await client.status()).engine_seq == 5
+        with pytest.raises(ApiError) as caught:
+            await client.book("NOPE")
+        assert caught.value.code == "unknown_symbol"
+
+
+async def test_a_lower_term_than_seen_is_refused() -> None:
+    leader = ScriptedLeader(term=5)
+    async with linked(leader) as (client, server):
+        await client.wait_connected(2)
+        leader.term = 4
+        await server.stop()
+        await asyncio.sleep(0.3)
+        assert not client.connected
