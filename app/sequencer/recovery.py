@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 import structlog
 
+from app.engine.checkpoint import state_hash
 from app.engine.engine import ENGINE_VERSION, Engine
 from app.errors import JournalDamaged
 from app.protocol.records import GENESIS_HASH, decode_batch, decode_command
 from app.sequencer.batch import build_record
+from app.storage import checkpoints
 from app.storage.checkpoints import Checkpoint
 from app.storage.journal import Journal, JournalRow, verify_row
 
@@ -30,10 +32,10 @@ class Recovered(NamedTuple):
     """Commands replayed after the checkpoint."""
 
 
-async def recover(journal: Journal, checkpoints: AsyncIterator[Checkpoint], head_seq: int) -> Recovered:
+async def recover(journal: Journal, newest_first: AsyncIterator[Checkpoint], head_seq: int) -> Recovered:
     """Return the engine at `head_seq`. Raises JournalDamaged naming the sequence that does not verify."""
     engine, head_hash = Engine(), GENESIS_HASH
-    async for checkpoint in checkpoints:
+    async for checkpoint in newest_first:
         if checkpoint.engine_version != ENGINE_VERSION or checkpoint.last_seq > head_seq:
             continue
         try:
@@ -53,6 +55,17 @@ async def recover(journal: Journal, checkpoints: AsyncIterator[Checkpoint], head
             replay_row(engine, row)
             head_hash = row.hash
     return Recovered(engine, head_hash, engine.state.sequence - start)
+
+
+async def save_checkpoint(journal: Journal, recovered: Recovered) -> None:
+    """Write the engine's state, which must stand at the committed head."""
+    engine = recovered.engine
+    body = engine.checkpoint()
+    checkpoint = Checkpoint(
+        journal.shard, engine.state.sequence, recovered.head_hash, ENGINE_VERSION, state_hash(body), body
+    )
+    await checkpoints.save(journal, checkpoint)
+    log.info("checkpoint_written", last_seq=checkpoint.last_seq, bytes=len(body))
 
 
 def replay_row(engine: Engine, row: JournalRow) -> None:

@@ -1,0 +1,230 @@
+"""Which real parts stand behind the Protocols, role by role: the only module that names adapters.
+
+Each `run_*` serves one role until it is told to stop and returns its exit code. A wrong dependency
+raises StartupError, which the command line answers with one line and exit code 3.
+"""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import urlsplit
+
+import structlog
+
+from app import __version__, metrics
+from app.bus.redis import RedisBus
+from app.bus.topics import stream_key
+from app.config import Settings
+from app.domain.commands import StartEpoch
+from app.errors import BusUnavailable, Fenced, JournalDamaged, JournalUnavailable, StartupError
+from app.link.server import LinkServer
+from app.protocol.ports import BusEntry
+from app.protocol.records import decode_batch, encode, without_commands
+from app.sequencer.clock import LeaderClock
+from app.sequencer.leadership import become_leader
+from app.sequencer.publisher import Publisher
+from app.sequencer.recovery import Recovered, recover, save_checkpoint
+from app.sequencer.sequencer import Sequencer
+from app.storage import checkpoints
+from app.storage.database import asyncpg_dsn, create_database_engine, require_revision
+from app.storage.journal import Journal, JournalRow
+from app.storage.leader_lock import LeaderLock
+
+EXIT_OK = 0
+EXIT_STARTUP = 3
+EXIT_LOST = 4
+"""The leader lost its journal or its term: start it again, it replays."""
+STARTUP_PATIENCE_S = 2.0
+GENESIS_EPOCH = 1
+CHECKPOINT_AFTER_REPLAY = 100_000
+"""A leader that replayed more commands writes a checkpoint before it accepts."""
+
+log = structlog.get_logger(__name__)
+
+
+def stop_event() -> asyncio.Event:
+    """Return an event that SIGINT and SIGTERM set."""
+    event = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, event.set)
+    return event
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening-ready TCP socket. Raises StartupError naming a busy address."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise StartupError(f"cannot bind {host}:{port}: {error.strerror}") from error
+    sock.setblocking(False)
+    return sock
+
+
+async def require_database(url: str) -> None:
+    """Raise StartupError, in one line, unless the database answers and has this build's revision."""
+    engine = create_database_engine(url, pool_size=1)
+    try:
+        async with asyncio.timeout(STARTUP_PATIENCE_S * 2):
+            await require_revision(engine)
+    except TimeoutError:
+        raise StartupError(f"PostgreSQL at {_place(url)} does not answer") from None
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def open_bus(settings: Settings, epoch: int) -> AsyncIterator[RedisBus]:
+    """Yield the bus of this shard and epoch."""
+    bus = RedisBus(settings.redis_url, stream_key(settings.shard, epoch))
+    try:
+        yield bus
+    finally:
+        await bus.close()
+
+
+async def open_journal(settings: Settings) -> Journal:
+    """Return a journal connection. Raises StartupError when PostgreSQL does not answer."""
+    dsn = asyncpg_dsn(settings.database_url)
+    try:
+        probe = await Journal.connect(dsn, settings.shard, give_up_s=STARTUP_PATIENCE_S)
+        await probe.check_durability()
+        await probe.close()
+        return await Journal.connect(dsn, settings.shard)
+    except JournalUnavailable as error:
+        raise StartupError(f"PostgreSQL at {_place(settings.database_url)}: {error}") from error
+
+
+# ---- engine ------------------------------------------------------------------------------------
+
+
+async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> int:
+    """Lead the shard, or stand by until it has no leader."""
+    metrics.announce(role="engine", version=__version__)
+    stop = stop_event()
+    await require_database(settings.database_url)
+    await require_redis(settings.redis_url)
+    async with AsyncExitStack() as stack:
+        journal = await open_journal(settings)
+        stack.push_async_callback(journal.close)
+        lock = await LeaderLock.connect(asyncpg_dsn(settings.database_url), settings.shard)
+        stack.push_async_callback(lock.close)
+        sock = bind(settings.engine_host, settings.engine_port)
+        stack.callback(sock.close)
+        address = f"{settings.engine_host}:{sock.getsockname()[1]}"
+        announce(f"engine link on {address}")
+        leading = asyncio.create_task(become_leader(journal, lock, address=address, build=__version__))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([leading, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if not leading.done():
+            leading.cancel()
+            await asyncio.gather(leading, return_exceptions=True)
+            return EXIT_OK
+        head = leading.result()
+        clock = LeaderClock(await lock.clock_ns())
+        try:
+            recovered = await recover(journal, checkpoints.load_newest_first(journal), head.head_seq)
+        except JournalDamaged as error:
+            raise StartupError(str(error)) from error
+        log.info("recovered", head_seq=head.head_seq, replayed=recovered.replayed)
+        if recovered.replayed > CHECKPOINT_AFTER_REPLAY:
+            await save_checkpoint(journal, recovered)
+        try:
+            return await _lead(settings, journal, recovered, term=head.term, clock=clock, sock=sock, stop=stop)
+        except (Fenced, JournalUnavailable, JournalDamaged) as error:
+            log.error("leadership_lost", reason=str(error))
+            return EXIT_LOST
+
+
+async def _lead(
+    settings: Settings,
+    journal: Journal,
+    recovered: Recovered,
+    *,
+    term: int,
+    clock: LeaderClock,
+    sock: socket.socket,
+    stop: asyncio.Event,
+) -> int:
+    """Serve commands until stopped; then commit what was taken and leave a checkpoint."""
+    state = recovered.engine.state
+    epoch = state.epoch or GENESIS_EPOCH
+    async with open_bus(settings, epoch) as bus:
+        await _require_own_bus(bus, epoch, state.sequence)
+        publisher = Publisher(bus, _entries_of(journal), state.sequence)
+        sequencer = Sequencer(
+            engine=recovered.engine,
+            journal=journal,
+            head_hash=recovered.head_hash,
+            clock=clock,
+            publisher=publisher,
+            shard=settings.shard,
+            term=term,
+            build=__version__,
+            metrics=_BatchMetrics(),
+        )
+        if state.epoch == 0:
+            sequencer.execute(StartEpoch(epoch))
+        helpers = [asyncio.create_task(publisher.run()), asyncio.create_task(_stop_when(stop, sequencer))]
+        server = LinkServer(sequencer, settings.link_secret.get_secret_value().encode())
+        await server.start(sock)
+        try:
+            await sequencer.run()
+        finally:
+            await server.stop()
+            for task in helpers:
+                task.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+        await save_checkpoint(journal, Recovered(recovered.engine, sequencer.head_hash, 0))
+    return EXIT_OK
+
+
+async def _stop_when(stop: asyncio.Event, sequencer: Sequencer) -> None:
+    await stop.wait()
+    sequencer.stop()
+
+
+async def _require_own_bus(bus: RedisBus, epoch: int, head_seq: int) -> None:
+    """Refuse to lead while the bus holds sequences that this journal never had."""
+    try:
+        published = await bus.last_seq()
+    except BusUnavailable:
+        # Redis is a cache: a leader starts without it.
+        return
+    if published > head_seq:
+        raise StartupError(
+            f"the bus of epoch {epoch} is at {published}, beyond the journal's head {head_seq}: "
+            "this database was restored or replaced; run `orderwire admin start-epoch` first"
+        )
+
+
+def _entries_of(journal: Journal) -> Callable[[int, int], Awaitable[list[BusEntry]]]:
+    async def entries(after: int, limit: int) -> list[BusEntry]:
+        return [bus_entry(row) for row in await journal.rows(max(after, 0), limit)]
+
+    return entries
+
+
+def bus_entry(row: JournalRow) -> BusEntry:
+    """Return a journal row as the bus carries it."""
+    return BusEntry(row.first_seq, row.last_seq, encode(without_commands(decode_batch(row.body))))
+
+
+class _BatchMetrics:
+    """Reports the sequencer's batches to the process registry."""
+
+    def batch_committed(self, commands: int, seconds: float) -> None:
+        """Count one committed batch."""
+        metrics.BATCH_COMMANDS.observe(commands)
+        metrics.COMMIT_SECONDS.observe(seconds)
+
+
+def _place(url: str) -> str:
+    """Return host and port of a URL, without its password."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port}"

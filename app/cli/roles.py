@@ -1,0 +1,121 @@
+"""`orderwire api | engine | worker | migrate | dev | admin`."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+from app.errors import OrderwireError, StartupError
+
+if TYPE_CHECKING:
+    from app.config import Settings
+
+EXIT_STARTUP = 3
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Orderwire: a self-hosted exchange backend.",
+)
+admin = typer.Typer(no_args_is_help=True, help="Operators' acts that need no running API.")
+app.add_typer(admin, name="admin")
+
+
+def load_settings() -> "Settings":
+    """Return the settings, or end with one line naming what is wrong."""
+    from pydantic import ValidationError
+
+    from app.config import Settings
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        fail(f"setting {name}: {first['msg']}")
+
+
+def fail(message: str) -> NoReturn:
+    """End with one line on stderr and exit code 3."""
+    print(f"orderwire: {message}", file=sys.stderr)
+    raise typer.Exit(EXIT_STARTUP)
+
+
+def announce(text: str) -> None:
+    """Say on stderr where a role listens; stdout belongs to commands that answer something."""
+    print(f"orderwire: {text}", file=sys.stderr, flush=True)
+
+
+def run_role(role: str, start: Callable[["Settings"], Coroutine[Any, Any, int]]) -> None:
+    """Run one role until it ends and leave with its exit code."""
+    import uvloop
+
+    from app import logs
+
+    settings = load_settings()
+    logs.configure(role=role, level=settings.log_level, log_format=settings.log_format)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            code = runner.run(start(settings))
+    except StartupError as error:
+        fail(str(error))
+    except OrderwireError as error:
+        fail(f"{type(error).__name__}: {error}")
+    raise typer.Exit(code)
+
+
+@app.command()
+def engine() -> None:
+    """Run the matching engine: leads its shard, or stands by."""
+    from app.bootstrap import run_engine
+
+    run_role("engine", lambda settings: run_engine(settings, announce=announce))
+
+
+@app.command()
+def worker() -> None:
+    """Run the projections: journal to tables."""
+    from app.bootstrap import run_worker
+
+    run_role("worker", lambda settings: run_worker(settings, announce=announce))
+
+
+@app.command()
+def api() -> None:
+    """Run one API replica: REST and WebSocket."""
+    from app.bootstrap import run_api
+
+    run_role("api", lambda settings: run_api(settings, announce=announce))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this build's revision."""
+    from app.storage.migrate import upgrade
+
+    settings = load_settings()
+    try:
+        upgrade(settings.database_url)
+    except OrderwireError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"PostgreSQL does not answer: {error}")
+    announce("the database is at this build's revision")
+
+
+@admin.command("create-key")
+def create_key(name: str = typer.Option("admin", help="Account the key acts for; opened if it is new.")) -> None:
+    """Open an account and print a new API key with every scope, as JSON on stdout."""
+    import msgspec
+
+    from app.bootstrap import bootstrap_admin
+
+    async def start(settings: "Settings") -> int:
+        credentials = await bootstrap_admin(settings, name=name)
+        print(msgspec.json.encode(credentials).decode())
+        return 0
+
+    run_role("admin", start)

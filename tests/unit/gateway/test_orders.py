@@ -1,0 +1,174 @@
+"""From an order body to its command, and from its outcome to the answer."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, PlaceOrder
+from app.domain.enums import OrderType, RejectReason, SelfTradePrevention, Side, TimeInForce
+from app.domain.events import Rejection
+from app.domain.identity import Principal
+from app.domain.instrument import Instrument
+from app.domain.outcomes import Outcome
+from app.errors import ApiError
+from app.gateway.orders import OrderGateway, deadline_left_ms, order_number, place_command
+from app.protocol.schemas import AmendOrderRequest, PlaceOrderRequest
+
+BTC = Instrument("BTC-USD", "BTC", "USD", "0.01", "0.00000001", 8, 10, notional_unit=1, lot_units=1)
+ALICE = Principal(1001, frozenset({"trade"}))
+
+
+class OneInstrument:
+    """A catalog with BTC-USD only."""
+
+    def get(self, symbol: str) -> Instrument | None:
+        return BTC if symbol == "BTC-USD" else None
+
+    def all(self) -> list[Instrument]:
+        return [BTC]
+
+    def asset_scale(self, asset: str) -> int | None:
+        return {"USD": 10, "BTC": 8}.get(asset)
+
+
+class ScriptedLink:
+    """Keeps what was submitted and answers what a test sets."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.submitted: list[Command] = []
+        self.deadlines: list[int | None] = []
+
+    async def submit(
+        self, command: Command, *, session_id: str | None = None, deadline_ms: int | None = None
+    ) -> Outcome:
+        self.submitted.append(command)
+        self.deadlines.append(deadline_ms)
+        return self.outcome
+
+
+def request(**changes: object) -> PlaceOrderRequest:
+    body: dict[str, object] = {
+        "symbol": "BTC-USD",
+        "side": Side.BUY,
+        "type": OrderType.LIMIT,
+        "quantity": "0.5",
+        "price": "100.25",
+    }
+    return PlaceOrderRequest(**{**body, **changes})  # type: ignore[arg-type]  # fields by name
+
+
+def test_a_limit_order_becomes_integers_with_the_defaults_of_the_contract() -> None:
+    assert place_command(1001, request(), BTC, "s1") == PlaceOrder(
+        1001,
+        "BTC-USD",
+        Side.BUY,
+        OrderType.LIMIT,
+        50_000_000,
+        price=10_025,
+        time_in_force=TimeInForce.GTC,
+        stp=SelfTradePrevention.CANCEL_NEWEST,
+        session_id="s1",
+    )
+
+
+def test_a_market_order_is_immediate_or_cancel_unless_told_otherwise() -> None:
+    command = place_command(1001, request(type=OrderType.MARKET, price=None), BTC, None)
+    assert (command.time_in_force, command.price) == (TimeInForce.IOC, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "field"),
+    [
+        ({"quantity": None}, "invalid_request", "quantity"),
+        ({"price": None}, "invalid_request", "price"),
+        ({"price": "100.255"}, "invalid_price_tick", "price"),
+        ({"quantity": "0.000000001"}, "invalid_quantity_lot", "quantity"),
+        ({"quote_quantity": "10"}, "type_not_allowed", "quote_quantity"),
+        ({"trigger_price": "10"}, "type_not_allowed", "trigger_price"),
+        ({"display_quantity": "10"}, "type_not_allowed", "display_quantity"),
+        ({"expire_at": "2030-01-01T00:00:00Z"}, "type_not_allowed", "expire_at"),
+        ({"reduce_only": True}, "type_not_allowed", "reduce_only"),
+    ],
+)
+def test_a_field_that_makes_no_order_is_named_and_never_ignored(
+    changes: dict[str, object], code: str, field: str
+) -> None:
+    with pytest.raises(ApiError) as caught:
+        place_command(1001, request(**changes), BTC, None)
+    assert (caught.value.code, caught.value.field) == (code, field)
+
+
+def test_a_past_deadline_is_refused_before_the_engine_and_a_naive_one_is_malformed() -> None:
+    now = datetime.now(UTC)
+    assert 4_000 < deadline_left_ms((now + timedelta(seconds=5)).isoformat()) <= 5_000
+    assert deadline_left_ms((now + timedelta(hours=5)).isoformat()) == 60_000
+    for text, code in (
+        ((now - timedelta(seconds=1)).isoformat(), "deadline_exceeded"),
+        ("2030-01-01T00:00:00", "invalid_request"),
+        ("tomorrow", "invalid_request"),
+    ):
+        with pytest.raises(ApiError) as caught:
+            deadline_left_ms(text)
+        assert caught.value.code == code
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1.0", "٣", "9" * 19, "1" * 20])
+def test_text_that_cannot_be_an_order_id_is_an_unknown_order(text: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        order_number(text)
+    assert caught.value.code == "unknown_order"
+
+
+async def test_a_rejection_is_answered_with_limit_and_actual_in_decimals() -> None:
+    rejection = Rejection(RejectReason.INSUFFICIENT_BALANCE, None, "25000000000", "30000000000", "USD")
+    gateway = OrderGateway(ScriptedLink(Outcome(9, 1, rejection)), OneInstrument())
+    with pytest.raises(ApiError) as caught:
+        await gateway.place(ALICE, request())
+    assert (caught.value.code, caught.value.limit, caught.value.actual) == ("insufficient_balance", "2.5", "3")
+    assert gateway.acknowledged_seq(1001) == 9
+
+
+async def test_an_amend_travels_as_decimals_because_the_replica_need_not_know_the_instrument() -> None:
+    link = ScriptedLink(Outcome(9, 1, Rejection(RejectReason.UNKNOWN_ORDER)))
+    gateway = OrderGateway(link, OneInstrument())
+    with pytest.raises(ApiError):
+        await gateway.amend(ALICE, "7", AmendOrderRequest(price="100.50", quantity="2", if_version=3))
+    assert link.submitted == [AmendOrder(1001, 7, 1005, 2, 3, price_scale=1, quantity_scale=0)]
+
+
+async def test_credentials_limited_to_instruments_reach_no_other() -> None:
+    link = ScriptedLink(Outcome(9, 1, Rejection(RejectReason.UNKNOWN_ORDER)))
+    gateway = OrderGateway(link, OneInstrument())
+    limited = Principal(1001, frozenset({"trade"}), symbols=frozenset({"ETH-USD"}))
+    with pytest.raises(ApiError) as caught:
+        await gateway.place(limited, request())
+    assert caught.value.code == "forbidden"
+    with pytest.raises(ApiError) as caught:
+        await gateway.cancel_all(limited)
+    assert caught.value.code == "forbidden"
+    with pytest.raises(ApiError):
+        await gateway.cancel(limited, order_id="7")
+    assert link.submitted == [CancelOrder(1001, 7, None, ("ETH-USD",))]
+
+
+async def test_cancel_wants_exactly_one_id() -> None:
+    gateway = OrderGateway(ScriptedLink(Outcome(9, 1)), OneInstrument())
+    for ids in ({}, {"order_id": "1", "client_order_id": "a"}):
+        with pytest.raises(ApiError) as caught:
+            await gateway.cancel(ALICE, **ids)
+        assert caught.value.code == "invalid_request"
+
+
+async def test_cancel_all_answers_the_canceled_orders() -> None:
+    link = ScriptedLink(Outcome(9, 1))
+    answer = await OrderGateway(link, OneInstrument()).cancel_all(ALICE, symbol="BTC-USD", side=Side.SELL, label="x")
+    assert (answer.engine_seq, answer.canceled) == (9, [])
+    assert link.submitted == [CancelAll(1001, "BTC-USD", Side.SELL, "x")]
+
+
+async def test_an_unknown_symbol_never_reaches_the_engine() -> None:
+    link = ScriptedLink(Outcome(9, 1))
+    with pytest.raises(ApiError) as caught:
+        await OrderGateway(link, OneInstrument()).place(ALICE, request(symbol="NOPE"))
+    assert (caught.value.code, link.submitted) == ("unknown_symbol", [])
