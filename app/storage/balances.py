@@ -1,0 +1,27 @@
+"""Queries of the balances projection."""
+
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.storage.database import reading
+from app.storage.tables import balances
+
+
+class BalanceRow(NamedTuple):
+    """What an account has of one asset, in units of the asset."""
+
+    asset: str
+    available: int
+    held: int
+
+
+_SELECT = select(balances.c.asset, balances.c.available, balances.c.held).order_by(balances.c.asset)
+
+
+async def list_balances(source: AsyncEngine | AsyncConnection, account_id: int) -> list[BalanceRow]:
+    """Return an account's balances by asset, zero ones too."""
+    async with reading(source) as connection:
+        rows = await connection.execute(_SELECT.where(balances.c.account_id == account_id))
+        return [BalanceRow(asset, int(available), int(held)) for asset, available, held in rows]
