@@ -88,6 +88,17 @@ async def open_bus(settings: Settings, epoch: int) -> AsyncIterator[RedisBus]:
         await bus.close()
 
 
+async def require_redis(url: str) -> None:
+    """Raise StartupError, in one line, unless Redis answers. Later it may come and go."""
+    bus = RedisBus(url, "ow:probe")
+    try:
+        await bus.last_seq()
+    except BusUnavailable as error:
+        raise StartupError(f"Redis at {_place(url)} does not answer: {error}") from error
+    finally:
+        await bus.close()
+
+
 async def open_journal(settings: Settings) -> Journal:
     """Return a journal connection. Raises StartupError when PostgreSQL does not answer."""
     dsn = asyncpg_dsn(settings.database_url)
@@ -116,6 +127,8 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
         stack.push_async_callback(lock.close)
         sock = bind(settings.engine_host, settings.engine_port)
         stack.callback(sock.close)
+        database = create_database_engine(settings.database_url, pool_size=1)
+        stack.push_async_callback(database.dispose)
         address = f"{settings.engine_host}:{sock.getsockname()[1]}"
         announce(f"engine link on {address}")
         leading = asyncio.create_task(become_leader(journal, lock, address=address, build=__version__))
@@ -128,17 +141,19 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
         head = leading.result()
         clock = LeaderClock(await lock.clock_ns())
         try:
-            recovered = await recover(journal, checkpoints.load_newest_first(journal), head.head_seq)
+            recovered = await recover(journal, checkpoints.load_newest_first(database, settings.shard), head.head_seq)
         except JournalDamaged as error:
             raise StartupError(str(error)) from error
         log.info("recovered", head_seq=head.head_seq, replayed=recovered.replayed)
         if recovered.replayed > CHECKPOINT_AFTER_REPLAY:
-            await save_checkpoint(journal, recovered)
+            await save_checkpoint(database, settings.shard, recovered)
         try:
-            return await _lead(settings, journal, recovered, term=head.term, clock=clock, sock=sock, stop=stop)
+            led = await _lead(settings, journal, recovered, term=head.term, clock=clock, sock=sock, stop=stop)
         except (Fenced, JournalUnavailable, JournalDamaged) as error:
             log.error("leadership_lost", reason=str(error))
             return EXIT_LOST
+        await save_checkpoint(database, settings.shard, led)
+        return EXIT_OK
 
 
 async def _lead(
@@ -150,8 +165,8 @@ async def _lead(
     clock: LeaderClock,
     sock: socket.socket,
     stop: asyncio.Event,
-) -> int:
-    """Serve commands until stopped; then commit what was taken and leave a checkpoint."""
+) -> Recovered:
+    """Serve commands until stopped and commit what was taken; returns the engine at its committed head."""
     state = recovered.engine.state
     epoch = state.epoch or GENESIS_EPOCH
     async with open_bus(settings, epoch) as bus:
@@ -180,8 +195,7 @@ async def _lead(
             for task in helpers:
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
-        await save_checkpoint(journal, Recovered(recovered.engine, sequencer.head_hash, 0))
-    return EXIT_OK
+        return Recovered(recovered.engine, sequencer.head_hash, 0)
 
 
 async def _stop_when(stop: asyncio.Event, sequencer: Sequencer) -> None:

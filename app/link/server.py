@@ -7,7 +7,7 @@ import asyncio
 import hmac
 import os
 import socket
-from typing import Protocol
+from typing import Protocol, cast
 
 import structlog
 
@@ -47,7 +47,10 @@ class Leader(Protocol):
 
     shard: int
     term: int
-    epoch: int
+
+    @property
+    def epoch(self) -> int:
+        """Return the committed epoch."""
 
     @property
     def head_seq(self) -> int:
@@ -81,14 +84,14 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Challenge the peer, and drop it if it does not prove itself in time."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no subclass of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
         self._connections.add(self)
-        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES_MAX)
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES_MAX)
         loop = asyncio.get_running_loop()
         self._heard = loop.time()
         self._timer = loop.call_later(HANDSHAKE_TIMEOUT_S, self._handshake_late)
-        transport.write(encode_frame(self._challenge))
+        self._transport.write(encode_frame(self._challenge))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the replica; commands it sent run on, their answers go nowhere."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.engine.checkpoint import state_hash
 from app.engine.engine import ENGINE_VERSION, Engine
@@ -57,14 +58,12 @@ async def recover(journal: Journal, newest_first: AsyncIterator[Checkpoint], hea
     return Recovered(engine, head_hash, engine.state.sequence - start)
 
 
-async def save_checkpoint(journal: Journal, recovered: Recovered) -> None:
+async def save_checkpoint(database: AsyncEngine, shard: int, recovered: Recovered) -> None:
     """Write the engine's state, which must stand at the committed head."""
     engine = recovered.engine
     body = engine.checkpoint()
-    checkpoint = Checkpoint(
-        journal.shard, engine.state.sequence, recovered.head_hash, ENGINE_VERSION, state_hash(body), body
-    )
-    await checkpoints.save(journal, checkpoint)
+    checkpoint = Checkpoint(shard, engine.state.sequence, recovered.head_hash, ENGINE_VERSION, state_hash(body), body)
+    await checkpoints.save(database, checkpoint)
     log.info("checkpoint_written", last_seq=checkpoint.last_seq, bytes=len(body))
 
 
