@@ -17,9 +17,9 @@ from app.errors import BusUnavailable
 from app.protocol.ports import BusEntry
 
 COMMAND_TIMEOUT_S = 1.0
-BLOCK_MS_MAX = 5_000
+BLOCK_MS_MAX = 1_000
 """Longest wait of a read; the socket of the reading client times out only after it."""
-READ_TIMEOUT_MARGIN_S = 1.0
+READ_TIMEOUT_MARGIN_S = 0.5
 PIPELINE_ENTRIES_MAX = 256
 PIPELINE_BYTES_MAX = 4 << 20
 """A pipeline is sent when it reaches either bound: it is held in memory on both sides."""
