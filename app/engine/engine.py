@@ -80,6 +80,7 @@ class Engine:
 
     def checkpoint(self) -> bytes:
         """Return the whole state as canonical bytes; only between batches."""
+        assert not self._recorder.accounts and not self._recorder.books, "expected a sealed batch"
         return checkpoint.dump(self.state, ENGINE_VERSION)
 
     def state_hash(self) -> bytes:
@@ -95,8 +96,7 @@ class Engine:
         """Execute one command and return its events; it takes the next sequence whatever comes of it."""
         self.state.sequence += 1
         recorder = self._recorder
-        recorder.events = []
-        recorder.fills = []
+        recorder.start()
         outcome = self._handlers[type(command)](command)
         self._ledger.close_command()
         self.outcome = outcome
@@ -109,6 +109,8 @@ class Engine:
         """Close the batch: state what it changed in each book, and hand over its events."""
         state = self.state
         recorder = self._recorder
+        # The last command's events are its caller's: what closing the batch states is not among them.
+        recorder.start()
         self._ledger.close_batch()
         books = []
         for symbol, book in recorder.books.items():

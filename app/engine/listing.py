@@ -34,6 +34,7 @@ from app.engine.book import Book
 from app.engine.ledger import AMOUNT_MAX, Ledger
 from app.engine.matching import Matcher
 from app.engine.recorder import Recorder, refuse
+from app.engine.risk import INTEGER_MAX
 from app.engine.state import Account, State
 
 ASSETS_MAX = 10_000
@@ -90,14 +91,14 @@ class Listing:
         if tick is None or tick.mantissa == 0:
             return self._refused(RejectReason.INVALID_REQUEST, "tick_size")
         lot_units = None if lot is None or lot.mantissa == 0 else units_of(lot, base_scale)
-        if lot is None or lot_units is None:
+        if lot is None or lot_units is None or lot_units > INTEGER_MAX:
             return self._refused(RejectReason.INVALID_REQUEST, "lot_size")
         notional_step = type(tick)(tick.mantissa * lot.mantissa, tick.scale + lot.scale)
         # 0.5 x 0.2 is 0.10: needless zeros must not make the product look finer than it is.
         while notional_step.mantissa % 10 == 0:
             notional_step = type(tick)(notional_step.mantissa // 10, notional_step.scale - 1)
         notional_unit = units_of(notional_step, quote_scale)
-        if notional_unit is None:
+        if notional_unit is None or notional_unit > INTEGER_MAX:
             return self._refused(RejectReason.INVALID_REQUEST, "tick_size")
         instrument = Instrument(
             symbol=command.symbol,
@@ -272,7 +273,7 @@ def invalid_field(instrument: Instrument) -> str | None:
     """Return the first field whose value makes no valid instrument, or None."""
     for name in ("min_quantity", "max_quantity", "min_notional", "max_notional", "reference_price"):
         value = getattr(instrument, name)
-        if value is not None and value <= 0:
+        if value is not None and not 0 < value <= INTEGER_MAX:
             return name
     for low, high in (("min_quantity", "max_quantity"), ("min_notional", "max_notional")):
         least, most = getattr(instrument, low), getattr(instrument, high)
@@ -281,11 +282,14 @@ def invalid_field(instrument: Instrument) -> str | None:
     for name in _RATES:
         value = getattr(instrument, name)
         lowest = 1 - RATE_SCALE if name == "maker_fee" else 0
-        if value is not None and not lowest <= value < RATE_SCALE:
+        # Only the band can be lifted: without a fee or a slippage no order could be priced.
+        if not (name == "price_band" if value is None else lowest <= value < RATE_SCALE):
             return name
     # A rebate above the taker fee would let two accounts drain the fee account.
     if instrument.taker_fee < -instrument.maker_fee:
         return "taker_fee"
     if instrument.price_band is not None and instrument.reference_price is None:
         return "reference_price"
-    return None if instrument.order_types else "order_types"
+    # A type that is not built yet would be executed as another one.
+    built = instrument.order_types and set(instrument.order_types) <= set(ORDER_TYPES_FIRST_CUT)
+    return None if built else "order_types"

@@ -93,6 +93,8 @@ class OrderDesk:
         price, rejection = self._price(terms, book)
         if rejection is None:
             rejection = risk.check_numbers(instrument, price, terms.quantity)
+        if rejection is None:
+            rejection = risk.check_sums(book, terms.side, price, terms.quantity)
         if rejection is None and instrument.price_band is not None and terms.type is OrderType.LIMIT:
             rejection = risk.check_band(book, price)
         if rejection is None:
@@ -244,6 +246,7 @@ class OrderDesk:
             (order.book.bids if order.is_buy else order.book.asks).reduce(order, less)
             order.remaining -= less
             order.quantity = quantity
+            order.reason = None
             self._ledger.hold(order)
             self._recorder.order(OrderAmended, order)
         return self._order_outcome(order, Priority.KEPT)
@@ -254,8 +257,13 @@ class OrderDesk:
         rejection = risk.check_status(book.instrument, order.account, post_only=terms.post_only is not None)
         if rejection is None and terms.post_only is not None:
             price, rejection = self._post_only_price(book, msgspec.structs.replace(terms, price=price), price)
+            if rejection is None and price == order.price and quantity <= order.quantity:
+                # Repriced to where it already is: nothing that would cost it its place.
+                return self._shrink(command, order, quantity)
         if rejection is None:
             rejection = risk.check_numbers(book.instrument, price, quantity)
+        if rejection is None:
+            rejection = risk.check_sums(book, terms.side, price, quantity - order.filled, order)
         if rejection is None:
             rejection = risk.check_band(book, price)
         if rejection is not None:
@@ -273,6 +281,7 @@ class OrderDesk:
         order.remaining = before[2]
         side.remove(order)
         order.remaining = remaining
+        order.reason = None
         self._recorder.order(OrderAmended, order)
         self._matcher.match(order)
         if order.remaining:

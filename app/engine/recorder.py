@@ -72,6 +72,7 @@ class Recorder:
         state = self.state
         account = order.account
         order.version += 1
+        order.reason = None
         order.updated_ns = state.timestamp_ns
         order.engine_seq = state.sequence
         account.seq += 1

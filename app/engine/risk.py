@@ -5,12 +5,12 @@ state. The order of checks is ENGINE.md's; checks whose controls do not exist ye
 """
 
 from app.domain.commands import PlaceOrder
-from app.domain.enums import AccountStatus, InstrumentStatus, OrderType, RejectReason, TimeInForce
+from app.domain.enums import AccountStatus, InstrumentStatus, OrderType, RejectReason, Side, TimeInForce
 from app.domain.events import Rejection
 from app.domain.instrument import RATE_SCALE, Instrument
 from app.engine.book import Book
 from app.engine.recorder import refuse
-from app.engine.state import Account
+from app.engine.state import Account, Order
 
 INTEGER_MAX = 2**63 - 1
 """Prices, quantities and the notional of one order fit a signed 64-bit integer."""
@@ -72,15 +72,44 @@ def check_numbers(instrument: Instrument, price: int, quantity: int) -> Rejectio
         return refuse(RejectReason.QUANTITY_OUT_OF_RANGE, field="quantity", limit=low, actual=quantity, unit="lots")
     if high is not None and quantity > high:
         return refuse(RejectReason.QUANTITY_OUT_OF_RANGE, field="quantity", limit=high, actual=quantity, unit="lots")
+    if quantity * instrument.lot_units > INTEGER_MAX:
+        most = INTEGER_MAX // instrument.lot_units
+        return refuse(RejectReason.QUANTITY_OUT_OF_RANGE, field="quantity", limit=most, actual=quantity, unit="lots")
     notional = price * quantity * instrument.notional_unit
     unit = instrument.quote
-    if notional > INTEGER_MAX or quantity * instrument.lot_units > INTEGER_MAX:
+    if notional > INTEGER_MAX:
         return refuse(RejectReason.NOTIONAL_OUT_OF_RANGE, limit=INTEGER_MAX, actual=notional, unit=unit)
     low, high = instrument.min_notional, instrument.max_notional
     if low is not None and notional < low:
         return refuse(RejectReason.NOTIONAL_OUT_OF_RANGE, limit=low, actual=notional, unit=unit)
     if high is not None and notional > high:
         return refuse(RejectReason.NOTIONAL_OUT_OF_RANGE, limit=high, actual=notional, unit=unit)
+    return None
+
+
+def check_sums(book: Book, side: Side, price: int, quantity: int, amended: Order | None = None) -> Rejection | None:
+    """Refuse what could take the order's traded notional, or its level's quantity, past a 64-bit integer.
+
+    A sell trades at better prices than its own, and many orders share a level: neither sum is bounded by the
+    numbers of the order alone, and both travel as integers. `quantity` is what is still open of an `amended` order.
+    """
+    best = book.opposite(side).best
+    worst = price if best is None or side is Side.BUY else max(price, best.price)
+    traded = 0 if amended is None else amended.notional
+    notional = traded + worst * quantity * book.instrument.notional_unit
+    if notional > INTEGER_MAX:
+        return refuse(
+            RejectReason.NOTIONAL_OUT_OF_RANGE, limit=INTEGER_MAX, actual=notional, unit=book.instrument.quote
+        )
+    level = book.side(side).levels.get(price)
+    if level is not None:
+        total = level.quantity + quantity
+        if amended is not None and amended.level is level:
+            total -= amended.remaining
+        if total > INTEGER_MAX:
+            return refuse(
+                RejectReason.QUANTITY_OUT_OF_RANGE, field="quantity", limit=INTEGER_MAX, actual=total, unit="lots"
+            )
     return None
 
 
