@@ -37,6 +37,9 @@ VALKEY_PROGRAMS = ("valkey-server", "redis-server")
 VALKEY_PLACES = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin")
 
 _POSTGRES_PROGRAMS = ("postgres", "initdb")
+CACHE_PLACES = (Path("/var/cache"), Path(tempfile.gettempdir()))
+"""Where copies of programs go that another user must run; the first that can be used."""
+
 _CACHE_NAME = "orderwire-servers"
 _COPIED = ("bin/postgres", "bin/initdb", "lib", "share")
 _VERSION = re.compile(r"(?:PostgreSQL\) |v=)(\d+)")
@@ -178,7 +181,7 @@ def _copied(sources: list[Path], root: Path) -> Path:
     newest = max(source.stat().st_mtime_ns for source in sources)
     key = hashlib.sha256(f"{sources}{newest}".encode()).hexdigest()[:16]
     failures = []
-    for base in (Path("/var/cache"), Path(tempfile.gettempdir())):
+    for base in CACHE_PLACES:
         try:
             cache = _own_folder(base / _CACHE_NAME)
             if (cache / key).is_dir():

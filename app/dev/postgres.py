@@ -38,6 +38,8 @@ SETTINGS = {
     "full_page_writes": "on",
 }
 
+SHARED_MEMORY_LISTING = Path("/proc/sysvipc/shm")
+
 _POLL_S = 0.005
 _LOG_LINES_SHOWN = 5
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")
@@ -203,7 +205,7 @@ def _is_server_of(pid: int, data: Path) -> bool:
 def _is_attached(memory_id: str) -> bool:
     """Return whether a process has the System V segment mapped; where the kernel does not list them, no."""
     try:
-        rows = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+        rows = SHARED_MEMORY_LISTING.read_text().splitlines()[1:]
     except OSError:
         return False
     # Columns: key, id, permissions, size, creator, last, number of attached processes.
