@@ -1,0 +1,134 @@
+"""Each invariant finds the damage it is there for."""
+
+from collections.abc import Callable
+
+import pytest
+
+from app.domain.enums import OrderStatus
+from app.engine import invariants
+from app.engine.engine import Engine
+from tests.unit.engine.builders import ALICE, BASE, BOB, QUOTE, SYMBOL, buy, cancel, engine_with, order, sell
+
+
+def lively() -> Engine:
+    engine = engine_with(
+        resting=[
+            buy(BOB, quantity=5, price=99),
+            buy(ALICE, quantity=5, price=99),
+            buy(ALICE, quantity=5, price=98),
+            sell(BOB, quantity=5, price=101),
+            sell(BOB, quantity=1, price=103),
+        ]
+    )
+    engine.apply(sell(ALICE, quantity=2, price=99))
+    engine.apply(cancel(5))
+    engine.seal()
+    return engine
+
+
+def test_sound_state_passes() -> None:
+    invariants.check(lively().state)
+
+
+def negative_available(engine: Engine) -> None:
+    engine.state.accounts[ALICE].balance(QUOTE).available = -1
+
+
+def money_from_nowhere(engine: Engine) -> None:
+    engine.state.accounts[ALICE].balance(QUOTE).available += 1
+
+
+def hold_without_order(engine: Engine) -> None:
+    balance = engine.state.accounts[ALICE].balance(BASE)
+    balance.held += 1
+    balance.available -= 1
+
+
+def order_hold_too_small(engine: Engine) -> None:
+    order(engine, 2).held -= 1
+
+
+def ended_order_still_holds(engine: Engine) -> None:
+    order(engine, 5).held = 1
+
+
+def crossed(engine: Engine) -> None:
+    asks = engine.state.books[SYMBOL].asks
+    assert asks.best is not None
+    asks.best.price = 99
+
+
+def wrong_level_sum(engine: Engine) -> None:
+    engine.state.books[SYMBOL].bids.levels[99].quantity += 1
+
+
+def wrong_best(engine: Engine) -> None:
+    bids = engine.state.books[SYMBOL].bids
+    bids.best = bids.levels[98]
+
+
+def wrong_tail(engine: Engine) -> None:
+    level = engine.state.books[SYMBOL].bids.levels[99]
+    level.tail = level.head
+
+
+def broken_link(engine: Engine) -> None:
+    order(engine, 2).ahead = None
+
+
+def wrong_level(engine: Engine) -> None:
+    order(engine, 2).level = engine.state.books[SYMBOL].bids.levels[98]
+
+
+def level_at_another_price(engine: Engine) -> None:
+    engine.state.books[SYMBOL].bids.levels[98].price = 97
+
+
+def open_order_not_listed(engine: Engine) -> None:
+    order(engine, 5).status = OrderStatus.OPEN
+
+
+def ended_order_in_the_book(engine: Engine) -> None:
+    order(engine, 5).level = engine.state.books[SYMBOL].bids.levels[99]
+
+
+def overfilled(engine: Engine) -> None:
+    ended = order(engine, 5)
+    ended.filled = ended.quantity + 1
+
+
+def wrong_remaining(engine: Engine) -> None:
+    order(engine, 5).remaining = 1
+
+
+def filled_without_quantity(engine: Engine) -> None:
+    order(engine, 5).status = OrderStatus.FILLED
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (negative_available, "negative available -1"),
+        (money_from_nowhere, "expected all balances to add up to 0, was 1"),
+        (hold_without_order, "expected held 0, was 1"),
+        (order_hold_too_small, "order 2: expected hold 495, was 494"),
+        (ended_order_still_holds, "still holds 1"),
+        (crossed, "is crossed"),
+        (wrong_level_sum, "expected 8, was 9"),
+        (wrong_best, "wrong best level"),
+        (wrong_tail, "wrong tail"),
+        (broken_link, "broken queue at order 2"),
+        (wrong_level, "order 2 names another level"),
+        (level_at_another_price, "price order"),
+        (open_order_not_listed, "wrong in open_orders"),
+        (ended_order_in_the_book, "wrong in the book"),
+        (overfilled, "filled 2 of 1"),
+        (wrong_remaining, "expected remaining 0, was 1"),
+        (filled_without_quantity, "status and quantity differ"),
+    ],
+)
+def test_damage_is_found(damage: Callable[[Engine], None], message: str) -> None:
+    engine = lively()
+    damage(engine)
+    with pytest.raises(AssertionError, match=message):
+        invariants.check(engine.state)
