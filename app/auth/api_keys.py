@@ -12,13 +12,14 @@ import msgspec
 
 from app.auth.clock import Clock, wall_clock_ms
 from app.auth.key_grant import Network, granted, parse_networks
-from app.auth.records import KeyStore, StoredKey
 from app.auth.secret_box import SecretBox
 from app.auth.signatures import parse_public_key
+from app.auth.stores import KeyStore
 from app.domain.identity import Principal
 from app.errors import ApiError
 from app.protocol.schemas import ApiKeyRequest
 from app.protocol.shapes import timestamp_text
+from app.storage.api_keys import ApiKey
 
 CACHE_TTL_MS = 5_000
 CACHE_KEYS_MAX = 10_000
@@ -51,7 +52,7 @@ class CreatedKey(KeyShape, kw_only=True):
 class OpenedKey(msgspec.Struct, frozen=True, kw_only=True):
     """A key ready to verify with; exactly one of `secret` and `public_key` is set."""
 
-    stored: StoredKey
+    stored: ApiKey
     principal: Principal
     networks: tuple[Network, ...] | None
     secret: str | None
@@ -88,7 +89,7 @@ class ApiKeys:
         key_id = KEY_ID_PREFIX + secrets.token_urlsafe(KEY_ID_BYTES)
         public_key = None if request.public_key is None else parse_public_key(request.public_key)
         secret = secrets.token_urlsafe(SECRET_BYTES) if public_key is None else None
-        stored = StoredKey(
+        stored = ApiKey(
             key_id=key_id,
             account_id=owner,
             name=request.name,
@@ -99,6 +100,7 @@ class ApiKeys:
             public_key=public_key,
             created_at_ms=now_ms,
             expires_at_ms=grant.expires_at_ms,
+            revoked_at_ms=None,
         )
         await self._store.insert(stored)
         return CreatedKey(**msgspec.structs.asdict(_shape(stored)), secret=secret)
@@ -141,7 +143,7 @@ class ApiKeys:
         expires_at_ms = opened.stored.expires_at_ms
         return None if expires_at_ms is not None and expires_at_ms <= now_ms else opened
 
-    def _open(self, stored: StoredKey) -> OpenedKey:
+    def _open(self, stored: ApiKey) -> OpenedKey:
         box = stored.secret_encrypted
         return OpenedKey(
             stored=stored,
@@ -158,7 +160,7 @@ class ApiKeys:
         )
 
 
-def _shape(stored: StoredKey) -> KeyShape:
+def _shape(stored: ApiKey) -> KeyShape:
     def text(at_ms: int | None) -> str | None:
         return None if at_ms is None else timestamp_text(at_ms * 1_000_000)
 

@@ -16,10 +16,11 @@ import msgspec
 
 from app.auth.clock import Clock, wall_clock_ms
 from app.auth.passwords import Passwords
-from app.auth.records import StoredToken, StoredUser, UserStore
 from app.auth.secret_box import derived_key
+from app.auth.stores import UserStore
 from app.auth.tokens import AccessTokens
 from app.errors import ApiError
+from app.storage.users import RefreshToken, User
 
 REFRESH_BYTES = 32
 REFRESH_LIFETIME_MS = 30 * 24 * 3600 * 1000
@@ -126,7 +127,7 @@ class LoginService:
         if stored is not None:
             await self._users.revoke_family(stored.family_id, at_ms=self._clock())
 
-    async def _check_parallel(self, stored: StoredToken, successor: str, now_ms: int) -> None:
+    async def _check_parallel(self, stored: RefreshToken, successor: str, now_ms: int) -> None:
         """Tell a second tab from a thief. Raises ApiError, and ends the family, for the latter."""
         used = await self._users.token(stored.token_hash)
         following = await self._users.token(_hash(successor))
@@ -154,15 +155,17 @@ class LoginService:
         digest = hmac.new(self._refresh_key, refresh_token.encode(), hashlib.sha256).digest()
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
-    def _stored(self, refresh_token: str, family_id: UUID, user_id: int) -> StoredToken:
-        return StoredToken(
+    def _stored(self, refresh_token: str, family_id: UUID, user_id: int) -> RefreshToken:
+        return RefreshToken(
             token_hash=_hash(refresh_token),
             family_id=family_id,
             user_id=user_id,
             expires_at_ms=self._clock() + REFRESH_LIFETIME_MS,
+            used_at_ms=None,
+            revoked_at_ms=None,
         )
 
-    def _pair(self, user: StoredUser, refresh_token: str) -> TokenPair:
+    def _pair(self, user: User, refresh_token: str) -> TokenPair:
         access_token, expires_in = self._tokens.issue(
             user_id=user.user_id, account_id=user.account_id, scopes=frozenset(user.scopes)
         )

@@ -15,7 +15,6 @@ from app.domain.enums import (
     AccountStatus,
     InstrumentStatus,
     Liquidity,
-    OrderReason,
     OrderStatus,
     OrderType,
     PostOnly,
@@ -36,6 +35,9 @@ Label = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,36}\Z")]
 TransferId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}\Z")]
 AccountName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:@+-]{1,64}\Z")]
 IdText = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,18}\Z")]
+EmailText = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[!-?A-~]+@[!-?A-~]+\Z")]
+"""Printable ASCII: no two spellings look alike, and no control character reaches the database."""
+NameText = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,64}\Z")]
 Timestamp = Annotated[str, Meta(max_length=40)]
 Version = Annotated[int, Meta(ge=1, le=2**53)]
 
@@ -81,7 +83,7 @@ class AmendOrderRequest(Request, frozen=True):
 class LoginRequest(Request, frozen=True):
     """Body of `POST /v1/auth/login` and `/register`."""
 
-    email: Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+\Z")]
+    email: EmailText
     password: Annotated[str, Meta(min_length=10, max_length=128)]
 
 
@@ -97,7 +99,7 @@ Scope = Annotated[str, Meta(pattern=r"^(?:read|trade|transfer|admin)\Z")]
 class ApiKeyRequest(Request, frozen=True):
     """Body of `POST /v1/api-keys`: a new key for the caller's account, with no more than the caller's scopes."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    name: NameText
     scopes: Annotated[list[Scope], Meta(min_length=1, max_length=4)]
     symbols: Annotated[list[SymbolText], Meta(min_length=1, max_length=100)] | None = None
     ip_allow: Annotated[list[Annotated[str, Meta(max_length=49)]], Meta(min_length=1, max_length=50)] | None = None
@@ -165,7 +167,7 @@ class AccountRequest(Request, frozen=True):
     """Body of `POST /v1/admin/accounts`; the name is the natural key, repeating it answers the same account."""
 
     name: AccountName
-    email: Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+\Z")] | None = None
+    email: EmailText | None = None
     password: Annotated[str, Meta(min_length=10, max_length=128)] | None = None
 
 
@@ -208,7 +210,8 @@ class Order(msgspec.Struct, kw_only=True):
     average_price: str | None
     fees: str
     version: int
-    reason: OrderReason | str | None
+    reason: str | None
+    """An OrderReason; of a rejected order the RejectReason."""
     label: str | None
     created_at: str
     updated_at: str

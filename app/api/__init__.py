@@ -1,0 +1,1 @@
+"""Thin REST routes, one file per resource: read, authenticate, decode, ask a port, answer bytes."""

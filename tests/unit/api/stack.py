@@ -1,0 +1,329 @@
+"""One replica's application over fakes of what would be other processes, with real authentication.
+
+The engine and the market feed are faked; the database is an address where nobody listens, so a test
+that reaches it sees an outage, not data.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import msgspec
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.api.services import Services
+from app.auth.api_keys import ApiKeys, CreatedKey
+from app.auth.authenticator import CredentialsAuthenticator
+from app.auth.clock import wall_clock_ms
+from app.auth.login import LoginService
+from app.auth.passwords import TEST_PROFILE, Passwords
+from app.auth.secret_box import SecretBox
+from app.auth.signatures import hmac_signature, signed_text
+from app.auth.tokens import AccessTokens
+from app.domain.enums import OrderStatus, OrderType, Priority, Side, TimeInForce
+from app.domain.identity import Principal
+from app.domain.instrument import Instrument
+from app.errors import ApiError, BusUnavailable
+from app.main import create_app
+from app.protocol import schemas
+from app.protocol.shapes import instrument_shape
+from tests.unit.auth.memory_stores import MemoryKeyStore, MemoryUserStore
+
+SECRET = "s" * 32
+ALICE = Principal(account_id=1001, scopes=frozenset({"read", "trade", "transfer"}))
+ADMIN = Principal(account_id=1002, scopes=frozenset({"read", "trade", "transfer", "admin"}))
+BTC_USD = Instrument(
+    "BTC-USD", "BTC", "USD", "0.01", "0.00000001", base_scale=8, quote_scale=10, notional_unit=1, lot_units=1
+)
+NOBODY_LISTENS = "postgresql+asyncpg://nobody:nothing@127.0.0.1:9/none"
+
+
+def order(**changes: Any) -> dict[str, Any]:
+    """Return the members of a resting order."""
+    return {
+        "order_id": "7",
+        "client_order_id": None,
+        "symbol": "BTC-USD",
+        "side": Side.BUY,
+        "type": OrderType.LIMIT,
+        "time_in_force": TimeInForce.GTC,
+        "price": "100",
+        "quantity": "1",
+        "status": OrderStatus.OPEN,
+        "filled_quantity": "0",
+        "remaining_quantity": "1",
+        "average_price": None,
+        "fees": "0",
+        "version": 1,
+        "reason": None,
+        "label": None,
+        "created_at": "2026-01-01T00:00:00.000000Z",
+        "updated_at": "2026-01-01T00:00:00.000000Z",
+        "engine_seq": 42,
+    } | changes
+
+
+class FakeOrderEntry:
+    """Accepts every order; remembers the calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Any]] = []
+        self.refusal: Exception | None = None
+        self.client_order_ids: set[str] = set()
+        self.acknowledged = 0
+
+    def _take(self, name: str, what: Any) -> None:
+        self.calls.append((name, what))
+        if self.refusal is not None:
+            raise self.refusal
+
+    async def place(
+        self, principal: Principal, request: schemas.PlaceOrderRequest, *, session_id: str | None = None
+    ) -> schemas.PlacedOrder:
+        self._take("place", request)
+        duplicate = request.client_order_id in self.client_order_ids
+        if request.client_order_id is not None:
+            self.client_order_ids.add(request.client_order_id)
+        return schemas.PlacedOrder(
+            **order(client_order_id=request.client_order_id), fills=[], duplicate=duplicate, book=None
+        )
+
+    async def cancel(
+        self,
+        principal: Principal,
+        *,
+        order_id: str | None = None,
+        client_order_id: str | None = None,
+        session_id: str | None = None,
+    ) -> schemas.CanceledOrder:
+        self._take("cancel", order_id)
+        return schemas.CanceledOrder(**order(status=OrderStatus.CANCELED), book=None)
+
+    async def amend(
+        self, principal: Principal, order_id: str, request: schemas.AmendOrderRequest, *, session_id: str | None = None
+    ) -> schemas.AmendedOrder:
+        self._take("amend", (order_id, request))
+        return schemas.AmendedOrder(**order(), priority=Priority.KEPT, book=None)
+
+    async def cancel_all(
+        self,
+        principal: Principal,
+        *,
+        symbol: str | None = None,
+        side: Side | None = None,
+        label: str | None = None,
+        session_id: str | None = None,
+    ) -> schemas.CanceledOrders:
+        self._take("cancel_all", (symbol, side, label))
+        return schemas.CanceledOrders(engine_seq=42, canceled=[schemas.Order(**order())])
+
+    def acknowledged_seq(self, account_id: int) -> int:
+        return self.acknowledged
+
+
+class FakeAdministration:
+    """Accepts every act; remembers the calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Any]] = []
+        self.names: list[str] = []
+        self.transfers: set[str] = set()
+
+    async def create_asset(self, request: schemas.AssetRequest) -> int:
+        self.calls.append(("create_asset", request))
+        return 43
+
+    async def create_instrument(self, request: schemas.InstrumentRequest) -> tuple[schemas.InstrumentShape, int]:
+        self.calls.append(("create_instrument", request))
+        return instrument_shape(BTC_USD), 43
+
+    async def edit_instrument(
+        self, symbol: str, request: schemas.InstrumentEditRequest
+    ) -> tuple[schemas.InstrumentShape, int]:
+        self.calls.append(("edit_instrument", (symbol, request)))
+        return instrument_shape(BTC_USD), 43
+
+    async def create_account(self, name: str) -> tuple[int, int, bool]:
+        self.calls.append(("create_account", name))
+        existed = name in self.names
+        if not existed:
+            self.names.append(name)
+        return 1001 + self.names.index(name), 43, existed
+
+    async def edit_account(self, account_id: int, request: schemas.AccountEditRequest) -> int:
+        self.calls.append(("edit_account", (account_id, request)))
+        return 43
+
+    async def deposit(self, account_id: int, request: schemas.TransferRequest) -> tuple[int, bool]:
+        return self._transfer("deposit", account_id, request)
+
+    async def withdraw(self, account_id: int, request: schemas.TransferRequest) -> tuple[int, bool]:
+        return self._transfer("withdraw", account_id, request)
+
+    async def set_limits(self, request: schemas.LimitsRequest) -> int:
+        self.calls.append(("set_limits", request))
+        return 43
+
+    async def engine_status(self) -> dict[str, object]:
+        return {"term": 1, "engine_seq": 43, "state_hash": "00", "mode": "normal"}
+
+    def _transfer(self, name: str, account_id: int, request: schemas.TransferRequest) -> tuple[int, bool]:
+        self.calls.append((name, (account_id, request)))
+        duplicate = request.transfer_id in self.transfers
+        self.transfers.add(request.transfer_id)
+        return 43, duplicate
+
+
+class FakeMarket:
+    """One book and one ticker, at a sequence moved by hand."""
+
+    def __init__(self) -> None:
+        self.applied = 90
+        self.book_seq = 5
+
+    async def book_snapshot(self, symbol: str, *, depth: int | None, min_seq: int | None) -> schemas.BookSnapshot:
+        bids = [("100", "1"), ("99", "2"), ("98", "3")]
+        return schemas.BookSnapshot(
+            symbol=symbol,
+            epoch=1,
+            seq=self.book_seq,
+            engine_seq=self.applied,
+            as_of_seq=self.applied,
+            ts="2026-01-01T00:00:00.000000Z",
+            bids=bids if depth is None else bids[:depth],
+            asks=[],
+        )
+
+    async def ticker(self, symbol: str) -> schemas.Ticker:
+        empty = dict.fromkeys(name for name in schemas.Ticker.__struct_fields__ if name not in ("symbol", "seq", "ts"))
+        members: dict[str, Any] = empty | {"volume_24h": "0", "quote_volume_24h": "0"}
+        return schemas.Ticker(symbol=symbol, seq=self.book_seq, ts="2026-01-01T00:00:00.000000Z", **members)
+
+    def applied_seq(self) -> int:
+        return self.applied
+
+
+class FakeInstruments:
+    """One instrument."""
+
+    def get(self, symbol: str) -> Instrument | None:
+        return BTC_USD if symbol == "BTC-USD" else None
+
+    def all(self) -> list[Instrument]:
+        return [BTC_USD]
+
+    def asset_scale(self, asset: str) -> int | None:
+        return {"BTC": 8, "USD": 10}.get(asset)
+
+
+class MemoryReplayGuard:
+    """Takes each signature once, or fails like Redis."""
+
+    def __init__(self) -> None:
+        self.seen: set[tuple[str, str]] = set()
+        self.is_down = False
+
+    async def first_use(self, key_id: str, signature: str, ttl_ms: int) -> bool:
+        if self.is_down:
+            raise BusUnavailable("Redis did not answer")
+        first = (key_id, signature) not in self.seen
+        self.seen.add((key_id, signature))
+        return first
+
+
+class Stack:
+    """The application, its fakes, and clients with every kind of credentials."""
+
+    def __init__(self) -> None:
+        self.entry = FakeOrderEntry()
+        self.administration = FakeAdministration()
+        self.market = FakeMarket()
+        self.guard = MemoryReplayGuard()
+        self.tokens = AccessTokens(SECRET)
+        self.keys = ApiKeys(MemoryKeyStore(), SecretBox(SECRET))
+        self.passwords = Passwords(TEST_PROFILE)
+        self.users = MemoryUserStore()
+        self.ready = True
+        self.reasons = {"database": "ok", "engine": "ok", "redis": "ok"}
+        self.services = Services(
+            shard=0,
+            order_entry=self.entry,
+            administration=self.administration,
+            market_data=self.market,
+            instruments=FakeInstruments(),
+            authenticator=CredentialsAuthenticator(self.tokens, self.keys),
+            replay_guard=self.guard,
+            login=LoginService(self.users, self.administration, self.tokens, self.passwords, refresh_secret=SECRET),
+            api_keys=self.keys,
+            database=create_async_engine(NOBODY_LISTENS),
+            readiness=self._readiness,
+        )
+        self.app = create_app(self.services)
+        self.client = self._client(self.app)
+
+    async def _readiness(self) -> tuple[bool, dict[str, str]]:
+        return self.ready, self.reasons
+
+    @staticmethod
+    def _client(app: Any) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://test")
+
+    def with_services(self, **changes: Any) -> httpx2.AsyncClient:
+        """Return a client of the same application with some services replaced."""
+        return self._client(create_app(replace(self.services, **changes)))
+
+    def bearer(self, principal: Principal = ALICE) -> dict[str, str]:
+        """Return the header of an access token."""
+        token, _ = self.tokens.issue(user_id=1, account_id=principal.account_id, scopes=principal.scopes)
+        return {"Authorization": f"Bearer {token}"}
+
+    async def key(self, principal: Principal = ALICE, **limits: Any) -> CreatedKey:
+        """Return a new HMAC key of the principal."""
+        return await self.keys.create(
+            principal, schemas.ApiKeyRequest(name="test", scopes=sorted(principal.scopes), **limits)
+        )
+
+    @staticmethod
+    def signed(
+        key: CreatedKey, method: str, target: str, body: bytes = b"", timestamp: str | None = None
+    ) -> dict[str, str]:
+        """Return the headers of a signed request."""
+        assert key.secret is not None
+        at = timestamp or str(wall_clock_ms())
+        return {
+            "X-API-Key": key.key,
+            "X-API-Timestamp": at,
+            "X-API-Signature": hmac_signature(key.secret, signed_text(at, method, target, body)),
+            "Content-Type": "application/json",
+        }
+
+    async def close(self) -> None:
+        await self.client.aclose()
+        self.passwords.close()
+        await self.services.database.dispose()
+
+
+@asynccontextmanager
+async def running_stack() -> AsyncIterator[Stack]:
+    """Yield a stack and end it."""
+    stack = Stack()
+    try:
+        yield stack
+    finally:
+        await stack.close()
+
+
+def problem(response: httpx2.Response) -> schemas.Problem:
+    """Return the answer as the one error object, checked against its type and its status."""
+    assert response.headers["content-type"] == "application/problem+json"
+    decoded = msgspec.json.decode(response.content, type=schemas.Problem)
+    assert decoded.status == response.status_code
+    assert decoded.request_id == response.headers["x-request-id"]
+    return decoded
+
+
+def refused_with(code: str) -> ApiError:
+    """Return a refusal of the engine."""
+    return ApiError(code, "refused")
