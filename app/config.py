@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     environment: Literal["development", "production"] = Field(
         "development", description="production refuses sample secrets"
     )
-    shard: int = Field(0, ge=0, description="Shard that this process serves")
+    shard: int = Field(0, ge=0, lt=2**15, description="Shard that this process serves")
     api_host: str = Field("127.0.0.1", description="Address the API binds")
     api_port: int = Field(8000, ge=0, le=65535, description="Port the API binds; 0 takes a free one")
     engine_host: str = Field("127.0.0.1", description="Address the engine's link binds and announces")

@@ -70,7 +70,7 @@ def run_role(role: str, start: Callable[["Settings"], Coroutine[Any, Any, int]])
 @app.command()
 def engine() -> None:
     """Run the matching engine: leads its shard, or stands by."""
-    from app.bootstrap import run_engine
+    from app.bootstrap.engine import run_engine
 
     run_role("engine", lambda settings: run_engine(settings, announce=announce))
 
@@ -78,7 +78,7 @@ def engine() -> None:
 @app.command()
 def worker() -> None:
     """Run the projections: journal to tables."""
-    from app.bootstrap import run_worker
+    from app.bootstrap.worker import run_worker
 
     run_role("worker", lambda settings: run_worker(settings, announce=announce))
 
@@ -86,7 +86,7 @@ def worker() -> None:
 @app.command()
 def api() -> None:
     """Run one API replica: REST and WebSocket."""
-    from app.bootstrap import run_api
+    from app.bootstrap.api import run_api
 
     run_role("api", lambda settings: run_api(settings, announce=announce))
 
@@ -111,7 +111,7 @@ def create_key(name: str = typer.Option("admin", help="Account the key acts for;
     """Open an account and print a new API key with every scope, as JSON on stdout."""
     import msgspec
 
-    from app.bootstrap import bootstrap_admin
+    from app.bootstrap.administrator import bootstrap_admin
 
     async def start(settings: "Settings") -> int:
         credentials = await bootstrap_admin(settings, name=name)

@@ -1,19 +1,22 @@
-"""Which real parts stand behind the Protocols, role by role: the only module that names adapters.
-
-Each `run_*` serves one role until it is told to stop and returns its exit code. A wrong dependency
-raises StartupError, which the command line answers with one line and exit code 3.
-"""
+"""The engine role: lead the shard, or stand by until it has no leader."""
 
 import asyncio
-import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from urllib.parse import urlsplit
 
 import structlog
 
 from app import __version__, metrics
+from app.bootstrap.startup import (
+    EXIT_LOST,
+    EXIT_OK,
+    bind,
+    open_journal,
+    require_database,
+    require_redis,
+    stop_event,
+)
 from app.bus.redis import RedisBus
 from app.bus.topics import stream_key
 from app.config import Settings
@@ -28,54 +31,15 @@ from app.sequencer.publisher import Publisher
 from app.sequencer.recovery import Recovered, recover, save_checkpoint
 from app.sequencer.sequencer import Sequencer
 from app.storage import checkpoints
-from app.storage.database import asyncpg_dsn, create_database_engine, require_revision
+from app.storage.database import asyncpg_dsn, create_database_engine
 from app.storage.journal import Journal, JournalRow
 from app.storage.leader_lock import LeaderLock
 
-EXIT_OK = 0
-EXIT_STARTUP = 3
-EXIT_LOST = 4
-"""The leader lost its journal or its term: start it again, it replays."""
-STARTUP_PATIENCE_S = 2.0
 GENESIS_EPOCH = 1
 CHECKPOINT_AFTER_REPLAY = 100_000
 """A leader that replayed more commands writes a checkpoint before it accepts."""
 
 log = structlog.get_logger(__name__)
-
-
-def stop_event() -> asyncio.Event:
-    """Return an event that SIGINT and SIGTERM set."""
-    event = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, event.set)
-    return event
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening-ready TCP socket. Raises StartupError naming a busy address."""
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-    except OSError as error:
-        sock.close()
-        raise StartupError(f"cannot bind {host}:{port}: {error.strerror}") from error
-    sock.setblocking(False)
-    return sock
-
-
-async def require_database(url: str) -> None:
-    """Raise StartupError, in one line, unless the database answers and has this build's revision."""
-    engine = create_database_engine(url, pool_size=1)
-    try:
-        async with asyncio.timeout(STARTUP_PATIENCE_S * 2):
-            await require_revision(engine)
-    except TimeoutError:
-        raise StartupError(f"PostgreSQL at {_place(url)} does not answer") from None
-    finally:
-        await engine.dispose()
 
 
 @asynccontextmanager
@@ -86,32 +50,6 @@ async def open_bus(settings: Settings, epoch: int) -> AsyncIterator[RedisBus]:
         yield bus
     finally:
         await bus.close()
-
-
-async def require_redis(url: str) -> None:
-    """Raise StartupError, in one line, unless Redis answers. Later it may come and go."""
-    bus = RedisBus(url, "ow:probe")
-    try:
-        await bus.last_seq()
-    except BusUnavailable as error:
-        raise StartupError(f"Redis at {_place(url)} does not answer: {error}") from error
-    finally:
-        await bus.close()
-
-
-async def open_journal(settings: Settings) -> Journal:
-    """Return a journal connection. Raises StartupError when PostgreSQL does not answer."""
-    dsn = asyncpg_dsn(settings.database_url)
-    try:
-        probe = await Journal.connect(dsn, settings.shard, give_up_s=STARTUP_PATIENCE_S)
-        await probe.check_durability()
-        await probe.close()
-        return await Journal.connect(dsn, settings.shard)
-    except JournalUnavailable as error:
-        raise StartupError(f"PostgreSQL at {_place(settings.database_url)}: {error}") from error
-
-
-# ---- engine ------------------------------------------------------------------------------------
 
 
 async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> int:
@@ -236,9 +174,3 @@ class _BatchMetrics:
         """Count one committed batch."""
         metrics.BATCH_COMMANDS.observe(commands)
         metrics.COMMIT_SECONDS.observe(seconds)
-
-
-def _place(url: str) -> str:
-    """Return host and port of a URL, without its password."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}"
