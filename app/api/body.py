@@ -18,6 +18,8 @@ from app.errors import ApiError
 from app.protocol.validation import invalid_request
 
 BODY_BYTES_MAX = 64 * 1024
+BODY_BYTES_DRAINED_MAX = 1 << 20
+"""Up to here a body that is too big is read and dropped: a client still sending would not see the refusal."""
 BODY_SECONDS_MAX = 10
 """A body that trickles in slower than this is given up."""
 _JSON_MEDIA_TYPE = re.compile(r'application/json(?:[ \t]*;[ \t]*charset="?utf-8"?)?[ \t]*', re.IGNORECASE | re.ASCII)
@@ -25,21 +27,25 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 async def raw_body(request: Request) -> bytes:
-    """Return the body's bytes. Raises ApiError `message_too_big` at the bound, without reading on."""
+    """Return the body's bytes. Raises ApiError `message_too_big`."""
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced[:20]) > BODY_BYTES_MAX:
-        raise _too_big()
+    if announced.isdecimal() and int(announced[:20]) > BODY_BYTES_DRAINED_MAX:
+        raise _too_big(_CLOSE)
     body = bytearray()
+    received = 0
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
             async for chunk in request.stream():
-                body += chunk
-                if len(body) > BODY_BYTES_MAX:
-                    raise _too_big()
+                received += len(chunk)
+                if received <= BODY_BYTES_MAX:
+                    body += chunk
+                elif received > BODY_BYTES_DRAINED_MAX:
+                    raise _too_big(_CLOSE)
     except TimeoutError as error:
-        raise ApiError(
-            "invalid_request", f"The body did not arrive in {BODY_SECONDS_MAX} s.", status=408, headers=_CLOSE
-        ) from error
+        detail = f"The body did not arrive in {BODY_SECONDS_MAX} s."
+        raise ApiError("invalid_request", detail, status=408, headers=_CLOSE) from error
+    if received > BODY_BYTES_MAX:
+        raise _too_big({})
     return bytes(body)
 
 
@@ -97,10 +103,6 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> None:
         seen.add(name)
 
 
-def _too_big() -> ApiError:
-    return ApiError(
-        "message_too_big",
-        f"Expected a body of at most {BODY_BYTES_MAX} bytes.",
-        limit=str(BODY_BYTES_MAX),
-        headers=_CLOSE,
-    )
+def _too_big(headers: dict[str, str]) -> ApiError:
+    detail = f"Expected a body of at most {BODY_BYTES_MAX} bytes."
+    return ApiError("message_too_big", detail, limit=str(BODY_BYTES_MAX), headers=headers)
