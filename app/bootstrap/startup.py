@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from app.bus.redis import RedisBus
 from app.config import Settings
 from app.errors import BusUnavailable, JournalUnavailable, StartupError
+from app.link.client import Locate
 from app.storage.database import asyncpg_dsn, create_database_engine, require_revision
 from app.storage.journal import Journal
 
@@ -72,6 +73,20 @@ async def open_journal(settings: Settings) -> Journal:
         return await Journal.connect(dsn, settings.shard)
     except JournalUnavailable as error:
         raise StartupError(f"PostgreSQL at {place(settings.database_url)}: {error}") from error
+
+
+def locate_leader(journal: Journal) -> Locate:
+    """Return a look-up of the leader's address in the head row."""
+
+    async def locate() -> tuple[str, int] | None:
+        try:
+            async with asyncio.timeout(STARTUP_PATIENCE_S):
+                head = await journal.head()
+        except (JournalUnavailable, TimeoutError):
+            return None
+        return (head.address, head.term) if head.address else None
+
+    return locate
 
 
 def place(url: str) -> str:

@@ -1,0 +1,183 @@
+"""The API role: one stateless replica serving REST and the WebSocket."""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from types import FrameType
+
+import structlog
+import uvicorn
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app import __version__, metrics
+from app.auth.api_keys import ApiKeys
+from app.auth.authenticator import CredentialsAuthenticator
+from app.auth.login import LoginService
+from app.auth.passwords import Passwords
+from app.auth.replay import RedisReplayGuard
+from app.auth.secret_box import SecretBox
+from app.auth.stores import DatabaseKeyStore, DatabaseUserStore
+from app.auth.tokens import AccessTokens
+from app.bootstrap.sources import storage_sources
+from app.bootstrap.startup import (
+    EXIT_OK,
+    bind,
+    locate_leader,
+    open_journal,
+    require_database,
+    require_redis,
+)
+from app.bus.redis import RedisBus
+from app.bus.topics import BUS_PREFIX, stream_key
+from app.config import Settings
+from app.gateway.administration import AdministrationGateway
+from app.gateway.orders import OrderGateway
+from app.link.client import LinkClient
+from app.main import Services, create_app
+from app.storage.database import create_database_engine
+from app.streaming.endpoint import StreamEndpoint
+from app.streaming.hub import Hub
+
+WS_MESSAGE_BYTES_MAX = 65_536
+WS_QUEUE_MESSAGES = 64
+PING_INTERVAL_S = 20.0
+PONG_TIMEOUT_S = 40.0
+"""After a ping: together with its interval a silent client is closed after 60 s."""
+DRAIN_S = 1.0
+GRACEFUL_SHUTDOWN_S = 5
+READINESS_TIMEOUT_S = 1.0
+LEADER_WAIT_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+async def run_api(settings: Settings, *, announce: Callable[[str], None]) -> int:
+    """Serve until stopped: say goodbye to the sockets, finish requests, close."""
+    metrics.announce(role="api", version=__version__)
+    sock = bind(settings.api_host, settings.api_port)
+    await require_database(settings.database_url)
+    await require_redis(settings.redis_url)
+    async with AsyncExitStack() as stack:
+        stack.callback(sock.close)
+        journal = await open_journal(settings)
+        stack.push_async_callback(journal.close)
+        database = create_database_engine(settings.database_url, pool_size=settings.database_pool)
+        stack.push_async_callback(database.dispose)
+        link = LinkClient(
+            shard=settings.shard,
+            secret=settings.link_secret.get_secret_value().encode(),
+            replica=f"{os.uname().nodename}:{os.getpid()}",
+            build=__version__,
+            locate=locate_leader(journal),
+        )
+        await link.start()
+        stack.push_async_callback(link.stop)
+        await link.wait_connected(LEADER_WAIT_S)
+        hub = Hub(
+            open_bus=lambda epoch: RedisBus(settings.redis_url, stream_key(settings.shard, epoch)),
+            sources=storage_sources(database, journal, settings.shard),
+            book_source=link,
+            epoch=max(link.epoch, 1),
+        )
+        await hub.start()
+        stack.push_async_callback(hub.stop)
+        services = _services(settings, stack, database, link, hub)
+        server = _Server(_uvicorn_config(create_app(services)), hub)
+        port = sock.getsockname()[1]
+        announce(f"api on http://{settings.api_host}:{port}")
+        await server.serve(sockets=[sock])
+    return EXIT_OK
+
+
+def _services(settings: Settings, stack: AsyncExitStack, database: AsyncEngine, link: LinkClient, hub: Hub) -> Services:
+    """Wire the services of one replica."""
+    redis = Redis.from_url(
+        settings.redis_url, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=1.0, socket_connect_timeout=1.0
+    )
+    stack.push_async_callback(redis.aclose)
+    passwords = Passwords()
+    stack.callback(passwords.close)
+    jwt_secret = settings.jwt_secret.get_secret_value()
+    tokens = AccessTokens(jwt_secret)
+    keys = ApiKeys(DatabaseKeyStore(database), SecretBox(settings.key_secret.get_secret_value()))
+    authenticator = CredentialsAuthenticator(tokens, keys)
+    orders = OrderGateway(link, hub.instruments)
+    administration = AdministrationGateway(link, hub.instruments)
+    users = DatabaseUserStore(database)
+    origins = frozenset(origin for origin in settings.allowed_origins.split(",") if origin)
+    return Services(
+        shard=settings.shard,
+        order_entry=orders,
+        administration=administration,
+        market_data=hub,
+        instruments=hub.instruments,
+        authenticator=authenticator,
+        replay_guard=RedisReplayGuard(redis, prefix=BUS_PREFIX),
+        login=LoginService(users, administration, tokens, passwords, refresh_secret=jwt_secret),
+        api_keys=keys,
+        database=database,
+        readiness=lambda: _readiness(database, link, hub),
+        stream=StreamEndpoint(hub, orders, authenticator, allowed_origins=origins),
+    )
+
+
+async def _readiness(database: AsyncEngine, link: LinkClient, hub: Hub) -> tuple[bool, Mapping[str, str]]:
+    """Return whether the replica may serve, and what each dependency says."""
+    reasons = {
+        "engine": "ok" if link.connected else "no engine is leading",
+        "stream": "the journal cannot be followed" if hub.is_stale else "ok",
+        "drain": "the replica is stopping" if hub.is_draining else "ok",
+        "database": "ok",
+    }
+    try:
+        async with asyncio.timeout(READINESS_TIMEOUT_S), database.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+    except Exception as error:
+        reasons["database"] = f"PostgreSQL does not answer: {type(error).__name__}"
+    return all(reason == "ok" for reason in reasons.values()), reasons
+
+
+def _uvicorn_config(app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # any ASGI application
+        loop="none",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=WS_MESSAGE_BYTES_MAX,
+        ws_max_queue=WS_QUEUE_MESSAGES,
+        ws_ping_interval=PING_INTERVAL_S,
+        ws_ping_timeout=PONG_TIMEOUT_S,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Says goodbye on every socket before uvicorn closes them."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+        self._draining: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain first; a second signal stops at once."""
+        if self._draining is None:
+            self._draining = asyncio.get_running_loop().create_task(self._drain())
+        else:
+            self.should_exit = True
+
+    async def _drain(self) -> None:
+        try:
+            await self._hub.drain(timeout_s=DRAIN_S)
+        finally:
+            self.should_exit = True
