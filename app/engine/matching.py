@@ -14,6 +14,18 @@ from app.engine.state import CLOSED_ORDERS_MAX, Order, State
 COMMAND_ORDER_OPERATIONS_MAX = 5_000
 """Resting orders that one command may touch; a larger sweep ends there and the rest is canceled."""
 
+# On Python 3.11 an enum member looked up on its class costs fifteen times a global.
+_MAKER = Liquidity.MAKER
+_TAKER = Liquidity.TAKER
+_REASON_SELF_TRADE = OrderReason.SELF_TRADE
+_REASON_SWEEP_LIMIT = OrderReason.SWEEP_LIMIT
+_CANCELED = OrderStatus.CANCELED
+_FILLED = OrderStatus.FILLED
+_PARTIALLY_FILLED = OrderStatus.PARTIALLY_FILLED
+_STP_CANCEL_NEWEST = SelfTradePrevention.CANCEL_NEWEST
+_STP_CANCEL_OLDEST = SelfTradePrevention.CANCEL_OLDEST
+_STP_DECREMENT = SelfTradePrevention.DECREMENT
+
 
 class Matcher:
     """Executes trades and ends orders."""
@@ -34,7 +46,7 @@ class Matcher:
             if level is None or not reaches(taker, level):
                 return
             if operations == COMMAND_ORDER_OPERATIONS_MAX:
-                self.close(taker, OrderReason.SWEEP_LIMIT)
+                self.close(taker, _REASON_SWEEP_LIMIT)
                 return
             operations += 1
             maker = level.head
@@ -72,10 +84,10 @@ class Matcher:
         )
         self._recorder.trade(book, trade)
         ledger = self._ledger
-        fee = ledger.settle(maker, notional, quantity, Liquidity.MAKER)
-        self._recorder.fill(maker, trade, fee, Liquidity.MAKER)
-        fee = ledger.settle(taker, notional, quantity, Liquidity.TAKER)
-        self._recorder.fill(taker, trade, fee, Liquidity.TAKER)
+        fee = ledger.settle(maker, notional, quantity, _MAKER)
+        self._recorder.fill(maker, trade, fee, _MAKER)
+        fee = ledger.settle(taker, notional, quantity, _TAKER)
+        self._recorder.fill(taker, trade, fee, _TAKER)
         if not maker.remaining:
             self._forget(maker)
         if not taker.remaining:
@@ -84,7 +96,7 @@ class Matcher:
     def _apply(self, order: Order, quantity: int) -> None:
         order.filled += quantity
         order.remaining -= quantity
-        order.status = OrderStatus.PARTIALLY_FILLED if order.remaining else OrderStatus.FILLED
+        order.status = _PARTIALLY_FILLED if order.remaining else _FILLED
 
     def _prevent(self, taker: Order, maker: Order) -> None:
         mode = taker.terms.stp
@@ -105,26 +117,26 @@ class Matcher:
                 mode,
             ),
         )
-        if mode is SelfTradePrevention.DECREMENT:
+        if mode is _STP_DECREMENT:
             self._decrement(maker, quantity)
             self._decrement(taker, quantity)
             return
-        if mode is not SelfTradePrevention.CANCEL_NEWEST:
-            self.cancel(maker, OrderReason.SELF_TRADE)
-        if mode is not SelfTradePrevention.CANCEL_OLDEST:
-            self.close(taker, OrderReason.SELF_TRADE)
+        if mode is not _STP_CANCEL_NEWEST:
+            self.cancel(maker, _REASON_SELF_TRADE)
+        if mode is not _STP_CANCEL_OLDEST:
+            self.close(taker, _REASON_SELF_TRADE)
 
     def _decrement(self, order: Order, quantity: int) -> None:
         """Lower an order by what it would have traded with itself; nothing left cancels it."""
         if quantity == order.remaining:
-            self.cancel(order, OrderReason.SELF_TRADE)
+            self.cancel(order, _REASON_SELF_TRADE)
             return
         if order.level is not None:
             (order.book.bids if order.is_buy else order.book.asks).reduce(order, quantity)
         order.remaining -= quantity
         order.quantity -= quantity
         self._ledger.hold(order)
-        order.reason = OrderReason.SELF_TRADE
+        order.reason = _REASON_SELF_TRADE
         self._recorder.order(OrderAmended, order)
 
     def cancel(self, order: Order, reason: OrderReason) -> None:
@@ -135,7 +147,7 @@ class Matcher:
 
     def close(self, order: Order, reason: OrderReason) -> None:
         """End an order that is not in the book: state the cancel, release its hold."""
-        order.status = OrderStatus.CANCELED
+        order.status = _CANCELED
         order.reason = reason
         order.remaining = 0
         self._ledger.release(order)
