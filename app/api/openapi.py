@@ -104,6 +104,11 @@ def document(app: FastAPI) -> dict[str, Any]:
     return built
 
 
+def dependencies_of(route: APIRoute) -> Iterator[Any]:
+    """Yield everything that a route depends on, directly or not."""
+    yield from _dependencies(route.dependant)
+
+
 def _dependencies(dependant: Dependant) -> Iterator[Any]:
     for inner in dependant.dependencies:
         yield inner.call
@@ -119,13 +124,13 @@ def _structs(route: APIRoute) -> Iterator[Any]:
     given = _answer_of(route)
     if given is not None:
         yield given.schema
-    for call in _dependencies(route.dependant):
+    for call in dependencies_of(route):
         if isinstance(call, JsonBody | QueryOf):
             yield call.schema
 
 
 def _operation(path: str, route: APIRoute, schemas: _Schemas) -> dict[str, Any]:
-    calls = list(_dependencies(route.dependant))
+    calls = list(dependencies_of(route))
     summary, _, rest = (route.endpoint.__doc__ or "").strip().partition("\n")
     operation: dict[str, Any] = {
         "operationId": route.endpoint.__name__,
