@@ -1,0 +1,197 @@
+"""Follows the journal through the bus: every batch once, in order, without a gap.
+
+The bus is only the fast way. Whatever it lacks (a gap, an outage, a wipe, a lag) is read from the
+journal, and beyond `sources.HEAL_ROWS_MAX` rows the follower jumps to the journal's head and says
+so. One task a replica; one blocking read at a time.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from app.errors import BusUnavailable
+from app.protocol.ports import Bus, BusEntry
+from app.protocol.records import BatchRecord, decode_batch
+from app.streaming.sources import HEAL_PAGE_ROWS, HEAL_ROWS_MAX, Sources
+
+READ_ENTRIES = 128
+BLOCK_MS = 1_000
+LAGGING_BLOCK_MS = 50
+"""Wait of a read while the journal is ahead of the bus: the longest a batch is then late."""
+POLL_S = 0.05
+"""Pause between looks into the journal while the bus is down, and between attempts while both are."""
+STALE_AFTER_S = 2.0
+SLICE_S = 0.002
+"""Work at most this long before other tasks get their turn."""
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class FeedSink(Protocol):
+    """Who is told."""
+
+    def apply(self, record: BatchRecord) -> None:
+        """Take the next batch."""
+
+    def jump(self, applied_seq: int) -> None:
+        """Continue at a later sequence: what lies between is lost to this follower."""
+
+    def stale(self, is_stale: bool) -> None:
+        """Neither bus nor journal can be read, or can be again."""
+
+
+class Feed:
+    """The follower. `run` it in a task after `start`."""
+
+    def __init__(self, *, open_bus: Callable[[int], Bus], epoch: int, sources: Sources, sink: FeedSink) -> None:
+        self.applied_seq = 0
+        self._open_bus = open_bus
+        self._epoch = epoch
+        self._bus = open_bus(epoch)
+        self._sources = sources
+        self._sink = sink
+        self._block_ms = BLOCK_MS
+        self._is_stale = False
+        self._journal_is_down = False
+        self._heard_s = time.monotonic()
+        self._slice_end_s = 0.0
+
+    def start_at(self, applied_seq: int) -> None:
+        """Take everything up to a sequence as applied."""
+        self.applied_seq = applied_seq
+
+    def start_epoch(self, epoch: int) -> None:
+        """Continue on the stream of another epoch from the next read on."""
+        self._epoch = epoch
+
+    async def run(self) -> None:
+        """Follow until canceled."""
+        bus_epoch = self._epoch
+        while True:
+            if bus_epoch != self._epoch:
+                bus_epoch = self._epoch
+                await self._close_bus()
+                self._bus = self._open_bus(bus_epoch)
+            try:
+                entries = await self._bus.read(self.applied_seq, limit=READ_ENTRIES, block_ms=self._block_ms)
+            except BusUnavailable as fault:
+                _log.warning("the bus is unavailable, following the journal: %s", fault)
+                await self._follow_journal()
+                _log.info("the bus is back")
+                continue
+            self._heard()
+            if entries:
+                for entry in entries:
+                    await self._take(entry)
+            else:
+                # Quiet, or a bus that has lost its publisher: only the journal knows.
+                self._block_ms = LAGGING_BLOCK_MS if await self._catch_up() else BLOCK_MS
+
+    async def close(self) -> None:
+        """Let go of the bus; `run` was canceled before."""
+        await self._close_bus()
+
+    async def _take(self, entry: BusEntry) -> None:
+        if entry.last_seq <= self.applied_seq:
+            return
+        if entry.first_seq == self.applied_seq + 1:
+            try:
+                record = decode_batch(entry.body)
+            except msgspec.DecodeError:
+                _log.exception("the bus entry of sequence %d is damaged, reading the journal", entry.last_seq)
+            else:
+                self._block_ms = BLOCK_MS
+                await self._apply(record)
+                return
+        await self._heal(entry.last_seq)
+
+    async def _apply(self, record: BatchRecord) -> None:
+        self.applied_seq = record.last_seq
+        self._sink.apply(record)
+        now_s = time.monotonic()
+        if now_s >= self._slice_end_s:
+            await asyncio.sleep(0)
+            self._slice_end_s = time.monotonic() + SLICE_S
+
+    async def _heal(self, upto: int) -> None:
+        """Read the journal until `upto` is applied, however long it takes: nothing is forwarded past a gap."""
+        while self.applied_seq < upto:
+            await self._catch_up()
+            if self.applied_seq < upto:
+                self._check_stale()
+                await asyncio.sleep(POLL_S)
+
+    async def _catch_up(self) -> bool:
+        """Apply what the journal has beyond the position; says whether that was anything."""
+        before = self.applied_seq
+        rows_left = HEAL_ROWS_MAX
+        while rows_left > 0:
+            rows = await self._ask(self._sources.journal_rows(self.applied_seq, HEAL_PAGE_ROWS))
+            for row in rows or ():
+                if row.first_seq != self.applied_seq + 1:
+                    # Rows that old are archived.
+                    rows_left = 0
+                    break
+                await self._apply(row)
+            else:
+                # A page may be short for its size in bytes: only an empty one is the end.
+                if not rows:
+                    return self.applied_seq > before
+                rows_left -= len(rows)
+        head_seq = await self._ask(self._sources.journal_head())
+        if head_seq is not None and head_seq > self.applied_seq:
+            _log.warning("too far behind: jumping from %d to %d", self.applied_seq, head_seq)
+            self.applied_seq = head_seq
+            self._sink.jump(head_seq)
+        return self.applied_seq > before
+
+    async def _ask(self, answer: Awaitable[T]) -> T | None:
+        """Return the journal's answer, or None when it cannot be read."""
+        try:
+            found = await answer
+        except Exception as fault:
+            # Drivers have exceptions of their own; whatever it was, the journal is asked again.
+            if not self._journal_is_down:
+                _log.warning("the journal cannot be read: %r", fault)
+            self._journal_is_down = True
+            return None
+        self._journal_is_down = False
+        self._heard()
+        return found
+
+    async def _follow_journal(self) -> None:
+        """Poll the journal until the bus answers again."""
+        while True:
+            probe = asyncio.create_task(self._bus.read(self.applied_seq, limit=1, block_ms=0))
+            try:
+                while not probe.done():
+                    await self._catch_up()
+                    self._check_stale()
+                    await asyncio.wait([probe], timeout=POLL_S)
+                if probe.exception() is None:
+                    return
+            finally:
+                probe.cancel()
+            await asyncio.sleep(POLL_S)
+
+    def _heard(self) -> None:
+        self._heard_s = time.monotonic()
+        if self._is_stale:
+            self._is_stale = False
+            self._sink.stale(False)
+
+    def _check_stale(self) -> None:
+        if not self._is_stale and time.monotonic() - self._heard_s > STALE_AFTER_S:
+            self._is_stale = True
+            self._sink.stale(True)
+
+    async def _close_bus(self) -> None:
+        try:
+            await self._bus.close()
+        except BusUnavailable as fault:
+            _log.warning("%s", fault)
