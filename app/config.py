@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto is text on a terminal, else json")
+    stream_messages_per_s: int = Field(
+        500,
+        ge=0,
+        le=1_000_000,
+        description="Client messages a second that one WebSocket session may send; 0 is no limit",
+    )
     database_pool: int = Field(5, ge=1, le=100, description="Database connections of a replica")
 
     @field_validator("link_secret", "jwt_secret", "key_secret")

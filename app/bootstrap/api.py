@@ -40,14 +40,10 @@ from app.gateway.orders import OrderGateway
 from app.link.client import LinkClient
 from app.main import Services, create_app
 from app.storage.database import create_database_engine
-from app.streaming.endpoint import StreamEndpoint
+from app.streaming.endpoint import WS_SETTINGS, StreamEndpoint
 from app.streaming.hub import Hub
+from app.streaming.limits import SessionLimits
 
-WS_MESSAGE_BYTES_MAX = 65_536
-WS_QUEUE_MESSAGES = 64
-PING_INTERVAL_S = 20.0
-PONG_TIMEOUT_S = 40.0
-"""After a ping: together with its interval a silent client is closed after 60 s."""
 DRAIN_S = 1.0
 GRACEFUL_SHUTDOWN_S = 5
 READINESS_TIMEOUT_S = 1.0
@@ -110,6 +106,7 @@ def _services(settings: Settings, stack: AsyncExitStack, database: AsyncEngine, 
     administration = AdministrationGateway(link, hub.instruments)
     users = DatabaseUserStore(database)
     origins = frozenset(origin for origin in settings.allowed_origins.split(",") if origin)
+    limits = SessionLimits(messages_per_s=settings.stream_messages_per_s or None)
     return Services(
         shard=settings.shard,
         order_entry=orders,
@@ -122,7 +119,7 @@ def _services(settings: Settings, stack: AsyncExitStack, database: AsyncEngine, 
         api_keys=keys,
         database=database,
         readiness=lambda: _readiness(database, link, hub),
-        stream=StreamEndpoint(hub, orders, authenticator, allowed_origins=origins),
+        stream=StreamEndpoint(hub, orders, authenticator, allowed_origins=origins, limits=limits).serve,
     )
 
 
@@ -147,15 +144,11 @@ def _uvicorn_config(app: object) -> uvicorn.Config:
         app,  # type: ignore[arg-type]  # any ASGI application
         loop="none",
         http="httptools",
-        ws="websockets-sansio",
-        ws_max_size=WS_MESSAGE_BYTES_MAX,
-        ws_max_queue=WS_QUEUE_MESSAGES,
-        ws_ping_interval=PING_INTERVAL_S,
-        ws_ping_timeout=PONG_TIMEOUT_S,
-        ws_per_message_deflate=False,
+        **WS_SETTINGS,
         lifespan="off",
         log_config=None,
         access_log=False,
+        log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
     )
