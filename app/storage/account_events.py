@@ -49,7 +49,7 @@ async def account_snapshot(engine: AsyncEngine, shard: int, account_id: int) -> 
 async def events_after(
     source: AsyncEngine | AsyncConnection, account_id: int, account_seq: int, limit: int
 ) -> list[AccountEvent]:
-    """Return an account's events after `account_seq`, oldest first; a gap before the first means older ones are gone."""
+    """Return an account's events after `account_seq`, oldest first; a gap before the first means older are gone."""
     query = (
         select(account_events.c.event, account_events.c.timestamp_ns)
         .where(account_events.c.account_id == account_id, account_events.c.account_seq > account_seq)

@@ -24,7 +24,7 @@ LOCK_TIMEOUT_MS = 1_000
 COMMAND_TIMEOUT_S = 2.5
 """A little more than the server's own timeout, whose answer leaves nothing unknown."""
 ROWS_BYTES_MAX = 64 << 20
-"""Bodies of one `rows` answer; a single larger row is still returned."""
+"""Bodies of one `rows` answer, but for its last row."""
 
 _HEAD_COLUMNS = "shard, term, head_seq, head_hash, beat, owner, address, build"
 _HEAD = f"SELECT {_HEAD_COLUMNS} FROM shard_head WHERE shard = $1"  # noqa: S608  # constant columns
@@ -231,12 +231,12 @@ class Journal:
         if alive is None:
             raise Fenced(f"shard {self.shard}: term {term} at sequence {head_seq} is not the head any more")
 
-    async def rows(self, after: int, limit: int) -> list[JournalRow]:
+    async def rows(self, after: int, limit: int, *, bytes_max: int = ROWS_BYTES_MAX) -> list[JournalRow]:
         """Return the rows that end after a sequence, oldest first, verifying nothing.
 
-        At most `limit`, and at most ROWS_BYTES_MAX of bodies: only an empty list means the end.
+        At most `limit`, and about `bytes_max` of bodies: only an empty list means the end.
         """
-        found = await self._answer(lambda connection: connection.fetch(_ROWS, self.shard, after, limit, ROWS_BYTES_MAX))
+        found = await self._answer(lambda connection: connection.fetch(_ROWS, self.shard, after, limit, bytes_max))
         return [JournalRow(*row) for row in found]
 
     async def close(self) -> None:

@@ -20,14 +20,19 @@ class Proxy:
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
-        self._armed: list[Fault] = []
+        self._armed: list[Fault | None] = []
         self._release = asyncio.Event()
         self.delivered_late = asyncio.Event()
         self.faults = 0
+        self.faulted = asyncio.Event()
 
-    def arm(self, *faults: Fault) -> None:
-        """Let the next chunks meet these faults, one each."""
+    def arm(self, *faults: Fault | None) -> None:
+        """Let the next chunks meet these faults, one each; None lets one pass."""
         self._armed.extend(faults)
+
+    def disarm(self) -> None:
+        """Let everything pass again."""
+        self._armed.clear()
 
     def release(self) -> None:
         """Deliver what was delayed."""
@@ -44,9 +49,11 @@ class Proxy:
                     server_writer.write(data)
                     continue
                 self.faults += 1
+                self.faulted.set()
                 if fault is Fault.CUT_BEFORE:
                     return
                 answers.cancel()
+                await asyncio.wait({answers})
                 if fault is Fault.DELAY:
                     await self._release.wait()
                 server_writer.write(data)

@@ -59,18 +59,14 @@ async def test_appended_rows_are_read_back_in_order_and_move_the_head(journal: J
     assert (head.head_seq, head.head_hash) == (6, rows[-1].hash)
 
 
-async def test_one_answer_of_rows_is_bounded_in_bytes_but_never_empty(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_answer_of_rows_is_bounded_in_bytes_but_never_empty(journal: Journal) -> None:
     await lead(journal)
     rows = chain(batch(sequence) for sequence in range(1, 6))
     for row in rows:
         await journal.append(row)
 
-    monkeypatch.setattr("app.storage.journal.ROWS_BYTES_MAX", 2 * len(rows[0].body))
-    assert await journal.rows(0, 10) == rows[:2]
-    monkeypatch.setattr("app.storage.journal.ROWS_BYTES_MAX", 1)
-    assert await journal.rows(2, 10) == rows[2:3]
+    assert await journal.rows(0, 10, bytes_max=2 * len(rows[0].body)) == rows[:2]
+    assert await journal.rows(2, 10, bytes_max=1) == rows[2:3]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,113 @@
+"""The core projection: orders, fills, trades, balances, accounts, assets, instruments, account_events.
+
+One transaction covers the tables and the cursor, and the cursor moves by compare-and-set: killed
+anywhere, run twice at once, or handed rows again, every row counts exactly once. Called by the runner.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from app.projections.changes import changes_of
+from app.projections.statements import Statement, statements_of
+from app.protocol.records import GENESIS_HASH
+from app.storage.connection import Connection, HealingConnection
+from app.storage.cursors import CORE
+from app.storage.journal import JournalRow, verify_row
+
+APPLY_TIMEOUT_S = 30.0
+"""Of one transaction. A run of rows takes milliseconds, the largest possible row some seconds."""
+LOCK_TIMEOUT_MS = 5_000
+
+_POSITION = "SELECT last_seq, row_hash FROM projection_cursors WHERE shard = $1 AND projection = $2"
+_START = """
+INSERT INTO projection_cursors (shard, projection, last_seq, row_hash) VALUES ($1, $2, 0, $3) ON CONFLICT DO NOTHING
+"""
+_MOVE = """
+UPDATE projection_cursors SET last_seq = $5, row_hash = $6
+WHERE shard = $1 AND projection = $2 AND last_seq = $3 AND row_hash = $4 RETURNING last_seq
+"""
+
+
+class Position(NamedTuple):
+    """The last applied row."""
+
+    last_seq: int
+    row_hash: bytes
+
+
+class CoreProjector:
+    """Applies a shard's journal rows to the core tables, over one connection of its own.
+
+    Raises what the driver raises when PostgreSQL is away (`is_server_fault`); calling again is always safe.
+    """
+
+    def __init__(self, dsn: str, shard: int) -> None:
+        self._shard = shard
+        self._known: Position | None = None
+        self._server = HealingConnection(
+            dsn,
+            server_settings={
+                "application_name": "orderwire projector",
+                "lock_timeout": str(LOCK_TIMEOUT_MS),
+                "idle_in_transaction_session_timeout": str(LOCK_TIMEOUT_MS),
+                # A crash of the server loses tables and cursor together; the journal has the rows.
+                "synchronous_commit": "off",
+            },
+        )
+
+    async def cursor(self) -> int:
+        """Return the last applied sequence."""
+        return (await self._position()).last_seq
+
+    async def apply(self, rows: Sequence[JournalRow]) -> int:
+        """Apply rows, oldest first, skipping those applied already; returns the cursor.
+
+        Raises JournalDamaged when a row does not continue the chain: then nothing of these rows is applied.
+        """
+        position = await self._position()
+        fresh = [row for row in rows if row.last_seq > position.last_seq]
+        if not fresh:
+            return position.last_seq
+        reached = position
+        for row in fresh:
+            verify_row(row, reached.row_hash, reached.last_seq + 1)
+            reached = Position(row.last_seq, row.hash)
+        statements = list(statements_of(changes_of(fresh), self._shard))
+        # Whatever happens from here on, the table knows where the cursor is.
+        self._known = None
+        moved = await self._server.run(
+            lambda connection: self._write(connection, statements, position, reached), timeout_s=APPLY_TIMEOUT_S
+        )
+        if not moved:
+            # Another projector was faster, and its transaction had these rows or more.
+            return await self.cursor()
+        self._known = reached
+        return reached.last_seq
+
+    async def close(self) -> None:
+        """Close the connection, in bounded time."""
+        await self._server.close()
+
+    async def _position(self) -> Position:
+        if self._known is None:
+            self._known = await self._server.run(self._read_position, timeout_s=APPLY_TIMEOUT_S)
+        return self._known
+
+    async def _read_position(self, connection: Connection) -> Position:
+        found = await connection.fetchrow(_POSITION, self._shard, CORE)
+        if found is None:
+            await connection.execute(_START, self._shard, CORE, GENESIS_HASH)
+            found = await connection.fetchrow(_POSITION, self._shard, CORE)
+        assert found is not None, "expected a cursor row after writing it"  # noqa: S101  # cannot happen
+        return Position(*found)
+
+    async def _write(
+        self, connection: Connection, statements: Sequence[Statement], position: Position, reached: Position
+    ) -> bool:
+        """Move the cursor and carry out the statements in one transaction; False if the cursor stood elsewhere."""
+        async with connection.transaction():
+            if await connection.fetchval(_MOVE, self._shard, CORE, *position, *reached) is None:
+                return False
+            for sql, columns in statements:
+                await connection.execute(sql, *columns)
+        return True
