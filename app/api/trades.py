@@ -7,12 +7,12 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.dependencies import InstrumentsDep, ServicesDep
+from app.api.dependencies import InstrumentsDep, MarketDataDep, ServicesDep
 from app.api.identifiers import SymbolPath, unknown_symbol
 from app.api.openapi import page_of
 from app.api.paging import cut, decode_cursor, page_answer
 from app.api.query import SEQUENCE_MAX, ListQuery, QueryOf
-from app.api.reads import projection_snapshot
+from app.api.reads import market_at, projection_snapshot
 from app.protocol import schemas
 from app.protocol.shapes import trade_shape
 from app.storage.trades import list_trades, list_trades_after
@@ -34,16 +34,18 @@ async def list_public_trades(
     request: Request,
     symbol: SymbolPath,
     query: Annotated[TradesQuery, Depends(QueryOf(TradesQuery))],
+    market: MarketDataDep,
     instruments: InstrumentsDep,
     given: ServicesDep,
 ) -> Response:
     """List public trades, newest first; with `after_id` oldest first."""
     kind = CURSOR_KIND if query.after_id is None else CURSOR_KIND_AFTER
     position = decode_cursor(kind, query.cursor)
+    await market_at(market, query.min_seq)
+    instrument = instruments.get(symbol)
+    if instrument is None:
+        raise unknown_symbol()
     async with projection_snapshot(given, query.min_seq) as (connection, as_of_seq):
-        instrument = instruments.get(symbol)
-        if instrument is None:
-            raise unknown_symbol()
         if query.after_id is None:
             rows = await list_trades(connection, symbol, before=position, limit=query.limit + 1)
         else:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 import msgspec
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.api.services import Services
 from app.auth.api_keys import ApiKeys, CreatedKey
@@ -21,6 +21,7 @@ from app.auth.login import LoginService
 from app.auth.passwords import TEST_PROFILE, Passwords
 from app.auth.secret_box import SecretBox
 from app.auth.signatures import hmac_signature, signed_text
+from app.auth.stores import DatabaseKeyStore, DatabaseUserStore, UserStore
 from app.auth.tokens import AccessTokens
 from app.domain.enums import OrderStatus, OrderType, Priority, Side, TimeInForce
 from app.domain.identity import Principal
@@ -28,6 +29,7 @@ from app.domain.instrument import Instrument
 from app.errors import ApiError, BusUnavailable
 from app.main import create_app
 from app.protocol import schemas
+from app.protocol.ports import Instruments
 from app.protocol.shapes import instrument_shape
 from tests.unit.auth.memory_stores import MemoryKeyStore, MemoryUserStore
 
@@ -236,15 +238,15 @@ class MemoryReplayGuard:
 class Stack:
     """The application, its fakes, and clients with every kind of credentials."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: AsyncEngine | None = None, instruments: Instruments | None = None) -> None:
         self.entry = FakeOrderEntry()
         self.administration = FakeAdministration()
         self.market = FakeMarket()
         self.guard = MemoryReplayGuard()
         self.tokens = AccessTokens(SECRET)
-        self.keys = ApiKeys(MemoryKeyStore(), SecretBox(SECRET))
+        self.keys = ApiKeys(MemoryKeyStore() if database is None else DatabaseKeyStore(database), SecretBox(SECRET))
         self.passwords = Passwords(TEST_PROFILE)
-        self.users = MemoryUserStore()
+        self.users: UserStore = MemoryUserStore() if database is None else DatabaseUserStore(database)
         self.ready = True
         self.reasons = {"database": "ok", "engine": "ok", "redis": "ok"}
         self.services = Services(
@@ -252,12 +254,12 @@ class Stack:
             order_entry=self.entry,
             administration=self.administration,
             market_data=self.market,
-            instruments=FakeInstruments(),
+            instruments=instruments or FakeInstruments(),
             authenticator=CredentialsAuthenticator(self.tokens, self.keys),
             replay_guard=self.guard,
             login=LoginService(self.users, self.administration, self.tokens, self.passwords, refresh_secret=SECRET),
             api_keys=self.keys,
-            database=create_async_engine(NOBODY_LISTENS),
+            database=database or create_async_engine(NOBODY_LISTENS),
             readiness=self._readiness,
         )
         self.app = create_app(self.services)
