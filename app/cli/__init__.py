@@ -5,6 +5,8 @@ setting is wrong (one line on stderr), 4 the leader lost its journal or term and
 Heavy imports happen inside the commands, so `--help` stays quick.
 """
 
+from app.cli import dev as dev  # registers its commands
+from app.cli import feed
 from app.cli.roles import app as cli
 
 
@@ -13,4 +15,4 @@ def main() -> None:
     cli(prog_name="orderwire")
 
 
-__all__ = ["main"]
+__all__ = ["feed", "main"]
