@@ -39,10 +39,9 @@ def to_steps(text: str, step: Step) -> int | None:
 
 
 def count_steps(number: Step, step: Step) -> int | None:
-    """Return how many steps a number without needless zeros is, or None if it is not an exact multiple."""
-    if number.scale > step.scale:
-        return None
-    steps, rest = divmod(number.mantissa * 10 ** (step.scale - number.scale), step.mantissa)
+    """Return how many steps a number is, or None if it is not an exact multiple."""
+    finer = max(number.scale, step.scale)
+    steps, rest = divmod(number.mantissa * 10 ** (finer - number.scale), step.mantissa * 10 ** (finer - step.scale))
     return None if rest else steps
 
 

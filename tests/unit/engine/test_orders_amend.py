@@ -178,6 +178,8 @@ def test_amend_takes_decimals_of_its_own_scale_and_refuses_what_is_no_multiple()
                          balances={BOB: {QUOTE: 10_000}})  # fmt: skip
     accepted(engine, AmendOrder(BOB, 1, 495, 8, price_scale=1, quantity_scale=0))
     assert (order(engine, 1).price, order(engine, 1).quantity) == (99, 4)
+    accepted(engine, AmendOrder(BOB, 1, 4_900, 600, price_scale=2, quantity_scale=2))
+    assert (order(engine, 1).price, order(engine, 1).quantity) == (98, 3)
     rejection = refused(engine, AmendOrder(BOB, 1, 493, price_scale=1))
     assert (rejection.reason, rejection.field) == ("invalid_price_tick", "price")
     rejection = refused(engine, AmendOrder(BOB, 1, quantity=7, quantity_scale=0))

@@ -1,0 +1,183 @@
+"""The ground of the reference model: state, balances derived from scratch, events, and what a batch publishes."""
+
+from typing import NamedTuple
+
+from app.domain.enums import Side
+from app.domain.events import BalanceChanged, BookDelta, Event, Fill, PrivateEvent, SystemEvent, TradeExecuted
+from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
+from app.domain.instrument import Instrument
+from app.domain.outcomes import BookTop, Outcome
+from tests.property.reference_records import RefAccount, RefOrder
+
+Levels = dict[tuple[Side, int], int]
+"""Open lots by side and price."""
+Amounts = tuple[int, int]
+"""Available and held."""
+HOUSE = (EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID)
+
+
+class RefSealed(NamedTuple):
+    """A batch as readers get it: by account, by book, and of the shard."""
+
+    accounts: dict[int, list[PrivateEvent]]
+    books: dict[str, tuple[BookDelta | None, list[TradeExecuted]]]
+    system: list[SystemEvent]
+
+
+class ReferenceLedger:
+    """State of the model and all that is derived from it."""
+
+    def __init__(self) -> None:
+        self.sequence = 0
+        self.epoch = 0
+        self.timestamp_ns = 0
+        self.last_order_id = 0
+        self.arrivals = 0
+        self.open_orders_max: int | None = 5_000
+        self.assets: dict[str, int] = {}
+        self.instruments: dict[str, Instrument] = {}
+        self.accounts = {1: RefAccount(1, "external"), 2: RefAccount(2, "fees")}
+        self.owned: dict[tuple[int, str], int] = {}
+        """Everything an account has of an asset, held or not."""
+        self.open: list[RefOrder] = []
+        """Oldest first."""
+        self.closed: list[RefOrder] = []
+        """Remembered, the one closed first first."""
+        self.transfers: dict[tuple[int, str], tuple[str, int]] = {}
+        self.trade_ids: dict[str, int] = {}
+        self.last_prices: dict[str, int] = {}
+        self.book_seqs: dict[str, int] = {}
+        self.events: list[Event] = []
+        self.fills: list[Fill] = []
+        self._published: dict[str, Levels] = {}
+        self._stated: dict[tuple[int, str], Amounts] = {}
+        self._mentioned: list[tuple[int, str]] = []
+        self._house_mentioned: list[tuple[int, str]] = []
+        self._batch: list[Event] = []
+        self._tops: list[tuple[BookTop, str]] = []
+
+    # ---- balances ------------------------------------------------------------------------------
+
+    def held(self, account_id: int, asset: str) -> int:
+        """Return what the account's open orders hold of the asset."""
+        return sum(o.hold for o in self.open if o.terms.account_id == account_id and o.hold_asset == asset)
+
+    def available(self, account_id: int, asset: str) -> int:
+        """Return what is left of what the account owns."""
+        return self.owned.get((account_id, asset), 0) - self.held(account_id, asset)
+
+    def balances(self) -> dict[tuple[int, str], Amounts]:
+        """Return available and held of every balance that is not zero, worked out anew."""
+        holds: dict[tuple[int, str], int] = {}
+        for order in self.open:
+            key = order.terms.account_id, order.hold_asset
+            holds[key] = holds.get(key, 0) + order.hold
+        found = {}
+        for key in self.owned.keys() | holds.keys():
+            held = holds.get(key, 0)
+            amounts = self.owned.get(key, 0) - held, held
+            if amounts != (0, 0):
+                found[key] = amounts
+        return found
+
+    def move(self, account_id: int, asset: str, amount: int) -> None:
+        """Add an amount to what an account owns, and remember that it was mentioned."""
+        key = account_id, asset
+        self.owned[key] = self.owned.get(key, 0) + amount
+        self.mention(account_id, asset)
+
+    def mention(self, account_id: int, asset: str) -> None:
+        """A balance may have changed: it is stated after the command (the house's after the batch) if it did."""
+        (self._house_mentioned if account_id in HOUSE else self._mentioned).append((account_id, asset))
+
+    def _state_balances(self, mentioned: list[tuple[int, str]]) -> None:
+        for key in dict.fromkeys(mentioned):
+            account_id, asset = key
+            amounts = self.available(account_id, asset), self.held(account_id, asset)
+            if amounts != self._stated.get(key, (0, 0)):
+                self._stated[key] = amounts
+                texts = str(amounts[0]), str(amounts[1])
+                self.say(BalanceChanged(self.next_seq(account_id), self.sequence, account_id, asset, *texts))
+        mentioned.clear()
+
+    # ---- events --------------------------------------------------------------------------------
+
+    def next_seq(self, account_id: int) -> int:
+        """Return the account's next event number."""
+        account = self.accounts[account_id]
+        account.seq += 1
+        return account.seq
+
+    def say(self, event: Event) -> None:
+        """State an event: it belongs to the command and to the batch."""
+        self.events.append(event)
+        self._batch.append(event)
+
+    def answer(self, outcome: Outcome) -> Outcome:
+        """Return the outcome with the command's sequence and time."""
+        outcome.engine_seq, outcome.timestamp_ns = self.sequence, self.timestamp_ns
+        return outcome
+
+    # ---- books ---------------------------------------------------------------------------------
+
+    def levels(self, symbol: str) -> Levels:
+        """Return the open lots of a book by side and price."""
+        found: Levels = {}
+        for order in self.open:
+            if order.terms.symbol == symbol and order.arrival is not None:
+                key = order.terms.side, order.price
+                found[key] = found.get(key, 0) + order.remaining
+        return found
+
+    def best(self, symbol: str, side: Side) -> tuple[int, int]:
+        """Return price and lots of a side's best level, zeros if the side is empty."""
+        levels = {price: lots for (of_side, price), lots in self.levels(symbol).items() if of_side is side}
+        if not levels:
+            return 0, 0
+        price = max(levels) if side is Side.BUY else min(levels)
+        return price, levels[price]
+
+    def top(self, symbol: str) -> BookTop:
+        """Return best bid and ask; the sequence follows when the batch is sealed."""
+        top = BookTop(
+            self.epoch,
+            self.book_seqs.get(symbol, 0),
+            *self.best(symbol, Side.BUY),
+            *self.best(symbol, Side.SELL),
+        )
+        self._tops.append((top, symbol))
+        return top
+
+    def seal(self) -> RefSealed:
+        """Close the batch: compare each book with what was published last."""
+        self.events = []
+        self._state_balances(self._house_mentioned)
+        sealed = RefSealed({}, {}, [])
+        for event in self._batch:
+            if isinstance(event, TradeExecuted):
+                sealed.books.setdefault(event.symbol, (None, []))[1].append(event)
+            elif isinstance(event, PrivateEvent):
+                sealed.accounts.setdefault(event.account_id, []).append(event)
+            else:
+                sealed.system.append(event)
+        self._batch.clear()
+        for symbol in self.instruments:
+            delta = self._delta(symbol)
+            if delta is not None:
+                sealed.books[symbol] = delta, sealed.books.get(symbol, (None, []))[1]
+        for top, symbol in self._tops:
+            top.seq = self.book_seqs.get(symbol, 0)
+        self._tops.clear()
+        return sealed
+
+    def _delta(self, symbol: str) -> BookDelta | None:
+        before, now = self._published.get(symbol, {}), self.levels(symbol)
+        changed = {key: now.get(key, 0) for key in before.keys() | now.keys() if before.get(key, 0) != now.get(key, 0)}
+        self._published[symbol] = now
+        if not changed:
+            return None
+        bids = sorted(((price, lots) for (side, price), lots in changed.items() if side is Side.BUY), reverse=True)
+        asks = sorted((price, lots) for (side, price), lots in changed.items() if side is Side.SELL)
+        prev_seq = self.book_seqs.get(symbol, 0)
+        self.book_seqs[symbol] = prev_seq + 1
+        return BookDelta(symbol, self.epoch, prev_seq, prev_seq + 1, self.sequence, bids, asks)

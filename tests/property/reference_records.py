@@ -1,0 +1,127 @@
+"""What the reference model remembers: accounts and orders as plain records, everything else derived on demand."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from app.domain.commands import PlaceOrder
+from app.domain.enums import AccountStatus, OrderReason, OrderStatus, RejectReason, Side
+from app.domain.events import OrderState, Rejection
+from app.domain.instrument import RATE_SCALE, Instrument
+
+
+class Refused(Exception):
+    """A command is declined; `stated` says whether the account gets an event about it."""
+
+    def __init__(
+        self,
+        reason: RejectReason,
+        field: str | None = None,
+        *,
+        limit: int | None = None,
+        actual: int | None = None,
+        unit: str | None = None,
+        stated: bool = True,
+    ) -> None:
+        super().__init__(reason)
+        texts = [None if number is None else str(number) for number in (limit, actual)]
+        self.rejection = Rejection(reason, field, texts[0], texts[1], unit)
+        self.stated = stated
+
+
+class PastFill(NamedTuple):
+    """One fill of an order: quote units, lots, and the rate it was charged at."""
+
+    notional: int
+    quantity: int
+    rate: int
+
+
+@dataclass(eq=False)
+class RefAccount:
+    """An account; its balances are derived from what it owns and what its orders hold."""
+
+    account_id: int
+    name: str
+    status: AccountStatus = AccountStatus.ACTIVE
+    seq: int = 0
+
+
+@dataclass(eq=False)
+class RefOrder:
+    """An accepted order. Filled quantity, notional and fees are sums over its fills."""
+
+    order_id: int
+    terms: PlaceOrder
+    instrument: Instrument
+    """As it was when the order was accepted: its rates are captured."""
+    price: int
+    quantity: int
+    created_ns: int
+    status: OrderStatus = OrderStatus.OPEN
+    version: int = 0
+    fills: list[PastFill] = field(default_factory=list)
+    reason: OrderReason | None = None
+    updated_ns: int = 0
+    engine_seq: int = 0
+    arrival: int | None = None
+    """When it joined its level's queue; None while it is not in the book."""
+
+    @property
+    def is_buy(self) -> bool:
+        return self.terms.side is Side.BUY
+
+    @property
+    def filled(self) -> int:
+        return sum(fill.quantity for fill in self.fills)
+
+    @property
+    def remaining(self) -> int:
+        return self.quantity - self.filled
+
+    @property
+    def notional(self) -> int:
+        return sum(fill.notional for fill in self.fills)
+
+    @property
+    def fees(self) -> int:
+        """Charged so far: the sum of notional times rate, rounded up once."""
+        return rounded_up(self.accrued)
+
+    @property
+    def accrued(self) -> int:
+        return sum(fill.notional * fill.rate for fill in self.fills)
+
+    @property
+    def hold_asset(self) -> str:
+        return self.instrument.quote if self.is_buy else self.instrument.base
+
+    @property
+    def hold(self) -> int:
+        """What its open part can still cost: base units, or quote units with the highest fee."""
+        if not self.is_buy:
+            return self.remaining * self.instrument.lot_units
+        notional = self.remaining * self.price * self.instrument.notional_unit
+        highest = max(0, self.instrument.maker_fee, self.instrument.taker_fee)
+        return notional + rounded_up(self.accrued + notional * highest) - self.fees
+
+    def state(self) -> OrderState:
+        return OrderState(
+            self.order_id,
+            self.terms,
+            self.status,
+            self.version,
+            self.price,
+            self.quantity,
+            self.filled,
+            self.notional,
+            self.fees,
+            self.reason,
+            self.created_ns,
+            self.updated_ns,
+            self.engine_seq,
+        )
+
+
+def rounded_up(accrued: int) -> int:
+    """Return a sum of notional times rate in quote units, rounded towards the house."""
+    return (accrued + RATE_SCALE - 1) // RATE_SCALE
