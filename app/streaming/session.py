@@ -203,7 +203,7 @@ class Session:
         joined: list[str] = []
         failed: list[messages.FailedChannel] = []
         private: list[PrivateChannel] = []
-        symbols: set[str] = set()
+        symbols: dict[str, None] = {}
         for name in names:
             try:
                 self._require_room(name)
@@ -214,7 +214,7 @@ class Session:
                 else:
                     options = options_of(channel, message.options.get(name))
                     self._public.join(self._hub.channel(channel, options))
-                    symbols.add(channel.symbol)
+                    symbols[channel.symbol] = None
                 joined.append(name)
             except ApiError as error:
                 failed.append(messages.FailedChannel(channel=name, error=self._problem(error)))

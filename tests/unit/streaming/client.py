@@ -21,6 +21,13 @@ PATIENCE_S = 3.0
 UNLIMITED = SessionLimits(messages_per_s=None)
 
 
+async def until(is_so: Callable[[], bool]) -> None:
+    """Return when something has become true; the test fails if it does not in time."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not is_so():  # noqa: ASYNC110  # any condition, also ones that no event tells of
+            await asyncio.sleep(0.002)
+
+
 class KeyRing:
     """Implements `ports.Authenticator`: the token is the account's name."""
 
@@ -162,8 +169,9 @@ class Client:
                 await asyncio.sleep(0.002)
 
     async def next(self, frame_type: str, channel: str | None = None) -> Frame:
-        """Return the next frame of a type, and channel; what came before it is forgotten."""
+        """Return the next frame of a type, and channel; others that came before it stay to be read."""
         found = await self.until(lambda frame: frame["type"] == frame_type and channel in (None, frame.get("channel")))
+        self.frames[:0] = found[:-1]
         return found[-1]
 
     async def send(self, action: str, **members: Any) -> None:

@@ -139,6 +139,14 @@ class Exchange:
         """Return an epoch's bus."""
         return self.buses[epoch]
 
+    def go_down(self) -> None:
+        """Take bus and journal away; what is published now is lost to the bus."""
+        self.journal_is_down = self.bus.is_down = self.bus.is_losing = True
+
+    def come_back(self) -> None:
+        """Bring both back."""
+        self.journal_is_down = self.bus.is_down = self.bus.is_losing = False
+
     # ---- making batches ----------------------------------------------------------------------
 
     def list_instrument(self, symbol: str) -> None:
@@ -285,11 +293,11 @@ class Exchange:
     async def book(self, symbol: str) -> BookView:
         """Return the leader's book."""
         self.book_requests += 1
-        await asyncio.sleep(0)
         if self.leader_is_away:
             raise ApiError("engine_unavailable", "no leader for the test")
         book = self.books[symbol]
         view = BookView(symbol, book.engine_seq, book.epoch, book.seq, book.timestamp_ns, *book.levels())
+        await asyncio.sleep(0)
         await self.book_gate.wait()
         return view
 
