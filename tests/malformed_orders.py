@@ -286,4 +286,28 @@ def _amends() -> Iterator[MalformedRequest]:
     yield MalformedRequest("amend: symbol", *row, b'{"symbol":"AAPL","price":"1"}', 422, "invalid_request")
 
 
+def _meanings() -> Iterator[MalformedRequest]:
+    for name, fields in {
+        "price zero": {"price": '"0"'},
+        "price zero with places": {"price": '"0.00"'},
+        "quantity zero": {"quantity": '"0"'},
+        "price of 40 digits": {"price": '"' + "9" * 40 + '"'},
+        "quantity of 40 digits": {"quantity": '"' + "9" * 40 + '"'},
+        "price null": {"price": "null"},
+        "quantity null": {"quantity": "null"},
+        "deadline word": {"deadline": '"soon"'},
+        "deadline without zone": {"deadline": '"2100-01-01T00:00:00"'},
+    }.items():
+        yield place(f"meaning: {name}", order_body(**fields))
+    yield place("meaning: price off the tick", order_body(price='"100.001"'), 422, "invalid_price_tick")
+    yield place("meaning: quantity off the lot", order_body(quantity='"0.000000001"'), 422, "invalid_quantity_lot")
+    yield place("meaning: unlisted symbol", order_body(symbol='"NOPE"'), 422, "unknown_symbol")
+    row = ("PATCH", "/v1/orders/7", JSON)
+    yield MalformedRequest("meaning: amend of nothing", *row, b"{}", 400, "invalid_request")
+    yield MalformedRequest("meaning: amend to price zero", *row, b'{"price":"0"}', 400, "invalid_request")
+    yield MalformedRequest("meaning: amend to 40 digits", *row, b'{"price":"%s"}' % (b"9" * 40), 400, "invalid_request")
+
+
+GATEWAY_ROWS: tuple[MalformedRequest, ...] = tuple(_meanings())
+"""Well-formed orders that mean nothing: the gateway refuses them before the engine sees them."""
 ORDER_ROWS: tuple[MalformedRequest, ...] = (*_numbers(), *_bytes(), *_fields(), *_media_types(), *_amends())

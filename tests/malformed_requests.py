@@ -8,7 +8,7 @@ a 4xx problem with exactly this status and code, and change nothing.
 import base64
 from collections.abc import Iterator
 
-from tests.malformed_orders import JSON, ORDER_ROWS, MalformedRequest, order_body
+from tests.malformed_orders import GATEWAY_ROWS, JSON, ORDER_ROWS, MalformedRequest, order_body
 
 __all__ = ["JSON", "MALFORMED_REQUESTS", "MalformedRequest", "order_body"]
 
@@ -137,7 +137,7 @@ def _credentials() -> Iterator[MalformedRequest]:
     for name, headers, status, code in (
         ("empty", {"Authorization": ""}, 401, "unauthenticated"),
         ("bearer alone", {"Authorization": "Bearer"}, 401, "unauthenticated"),
-        ("bearer and spaces", {"Authorization": "Bearer   "}, 401, "unauthenticated"),
+        ("bearer and two spaces", {"Authorization": "Bearer  a.b.c"}, 401, "unauthenticated"),
         ("basic", {"Authorization": "Basic YTpi"}, 401, "unauthenticated"),
         ("junk token", {"Authorization": "Bearer junk"}, 401, "unauthenticated"),
         ("unsigned token", {"Authorization": "Bearer eyJhbGciOiJub25lIn0.e30."}, 401, "unauthenticated"),
@@ -229,6 +229,7 @@ def _administration() -> Iterator[MalformedRequest]:
 
 MALFORMED_REQUESTS: tuple[MalformedRequest, ...] = (
     *ORDER_ROWS,
+    *GATEWAY_ROWS,
     *_queries(),
     *_paths(),
     *_credentials(),

@@ -27,9 +27,10 @@ from app.domain.enums import OrderStatus, OrderType, Priority, Side, TimeInForce
 from app.domain.identity import Principal
 from app.domain.instrument import Instrument
 from app.errors import ApiError, BusUnavailable
+from app.gateway.orders import OrderGateway
 from app.main import create_app
 from app.protocol import schemas
-from app.protocol.ports import Instruments
+from app.protocol.ports import CommandLink, Instruments
 from app.protocol.shapes import instrument_shape
 from tests.unit.auth.memory_stores import MemoryKeyStore, MemoryUserStore
 
@@ -238,7 +239,13 @@ class MemoryReplayGuard:
 class Stack:
     """The application, its fakes, and clients with every kind of credentials."""
 
-    def __init__(self, database: AsyncEngine | None = None, instruments: Instruments | None = None) -> None:
+    def __init__(
+        self,
+        database: AsyncEngine | None = None,
+        instruments: Instruments | None = None,
+        link: CommandLink | None = None,
+    ) -> None:
+        instruments = instruments or FakeInstruments()
         self.entry = FakeOrderEntry()
         self.administration = FakeAdministration()
         self.market = FakeMarket()
@@ -251,10 +258,10 @@ class Stack:
         self.reasons = {"database": "ok", "engine": "ok", "redis": "ok"}
         self.services = Services(
             shard=0,
-            order_entry=self.entry,
+            order_entry=self.entry if link is None else OrderGateway(link, instruments),
             administration=self.administration,
             market_data=self.market,
-            instruments=instruments or FakeInstruments(),
+            instruments=instruments,
             authenticator=CredentialsAuthenticator(self.tokens, self.keys),
             replay_guard=self.guard,
             login=LoginService(self.users, self.administration, self.tokens, self.passwords, refresh_secret=SECRET),

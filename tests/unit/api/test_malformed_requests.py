@@ -7,18 +7,30 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from tests.malformed_requests import JSON, MALFORMED_REQUESTS, MalformedRequest, order_body
-from tests.unit.api.stack import ADMIN, Stack, problem
+from app.domain.commands import Command
+from app.domain.outcomes import Outcome
+from tests.malformed_requests import MALFORMED_REQUESTS, MalformedRequest, order_body
+from tests.unit.api.stack import ADMIN, Stack, problem, running_stack
 
 MEDIAN_SECONDS_MAX = 0.02
+SECONDS_MAX = 0.05
 CREDENTIALS = {"authorization", "x-api-key"}
 ECHO_CHARACTERS_MIN = 12
+
+
+class NoEngine:
+    """A link to nowhere: no malformed request may reach the engine."""
+
+    async def submit(
+        self, command: Command, *, session_id: str | None = None, deadline_ms: int | None = None
+    ) -> Outcome:
+        raise AssertionError(f"reached the engine: {command}")
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """One stack for all rows: none of them may change anything, so none can disturb the next."""
-    shared = Stack()
+    shared = Stack(link=NoEngine())
     yield shared
     shared.passwords.close()
 
@@ -42,7 +54,6 @@ async def test_malformed_request_is_refused(stack: Stack, row: MalformedRequest)
     refused = problem(response)
     assert (refused.status, refused.code) == (row.status, row.code)
     assert 400 <= refused.status < 500
-    assert stack.entry.calls == []
     assert stack.administration.calls == []
     assert (refused.status == 405) == ("allow" in response.headers)
     assert row.name == "content type ''" or len(response.content) < 1000
@@ -50,33 +61,28 @@ async def test_malformed_request_is_refused(stack: Stack, row: MalformedRequest)
         assert row.body[1:ECHO_CHARACTERS_MIN] not in response.content
 
 
-async def test_good_request_beside_the_malformed_ones_is_taken(stack: Stack) -> None:
-    before = len(stack.entry.calls)
-    for body in (
-        order_body(),
-        order_body(price='"100.00"'),
-        b" \t\r\n" + order_body() + b" ",
-        order_body(label="null"),
-    ):
-        row = MalformedRequest("good", "POST", "/v1/orders", JSON, body, 201, "")
-        assert (await send(stack, row)).status_code == 201
-    for media_type in ("application/json; charset=utf-8", "Application/JSON", 'application/json;charset="UTF-8"'):
-        row = MalformedRequest("good", "POST", "/v1/orders", {"Content-Type": media_type}, order_body(), 201, "")
-        assert (await send(stack, row)).status_code == 201
-
-    assert len(stack.entry.calls) - before == 7
-    stack.entry.calls.clear()
+async def test_good_request_beside_the_malformed_ones_is_taken() -> None:
+    plain = [order_body(), order_body(price='"100.00"'), b" \t\r\n" + order_body() + b" ", order_body(label="null")]
+    media_types = ["application/json; charset=utf-8", "Application/JSON", 'application/json;charset="UTF-8"']
+    rows = [("application/json", body) for body in plain] + [(media_type, plain[0]) for media_type in media_types]
+    async with running_stack() as stack:
+        for media_type, body in rows:
+            row = MalformedRequest("good", "POST", "/v1/orders", {"Content-Type": media_type}, body, 201, "")
+            assert (await send(stack, row)).status_code == 201
+        assert len(stack.entry.calls) == len(rows)
 
 
 async def test_malformed_requests_are_refused_quickly(stack: Stack) -> None:
-    took = []
+    took = {row.name: await seconds_of(stack, row) for row in MALFORMED_REQUESTS}
+    assert statistics.median(took.values()) < MEDIAN_SECONDS_MAX
+    # A busy machine may pause any of them; what is slow by itself is slow each time.
     for row in MALFORMED_REQUESTS:
-        best = 1.0
-        for _ in range(3):
-            started = time.perf_counter()
-            await send(stack, row)
-            best = min(best, time.perf_counter() - started)
-        took.append((best, row.name))
-    assert statistics.median(seconds for seconds, _ in took) < MEDIAN_SECONDS_MAX
-    # The best of three has no scheduler's pause in it, so a slow one is slow by itself.
-    assert max(took)[0] < 0.05, f"slowest: {max(took)[1]}, {max(took)[0]:.3f} s"
+        if took[row.name] >= SECONDS_MAX:
+            took[row.name] = min([await seconds_of(stack, row) for _ in range(5)])
+    assert {name: seconds for name, seconds in took.items() if seconds >= SECONDS_MAX} == {}
+
+
+async def seconds_of(stack: Stack, row: MalformedRequest) -> float:
+    started = time.perf_counter()
+    await send(stack, row)
+    return time.perf_counter() - started
