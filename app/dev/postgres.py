@@ -48,6 +48,8 @@ _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")
 class PostgresServer:
     """One server on one data folder. `launch` begins, `wait` completes, `stop` ends."""
 
+    name = "PostgreSQL"
+
     def __init__(self, folder: ServerFolder) -> None:
         self._folder = folder
         self._data = folder.path / "postgres"
@@ -67,6 +69,11 @@ class PostgresServer:
     def pid(self) -> int | None:
         """Process id of the running server."""
         return self._child.pid if self._child is not None else None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the server ended without being stopped."""
+        return self._child is not None and self._child.exit_code() is not None
 
     def launch(self) -> None:
         """Begin: make the data folder when there is none, else start the server."""

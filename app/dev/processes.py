@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -21,6 +23,8 @@ KERNEL_TELLS_OF_DEATH = sys.platform == "linux"
 _HAS_PROC = Path("/proc/self/stat").exists()
 _LEASH = Path(__file__).with_name("leash.py")
 _KEEP_USER = -1
+_POLL_FIRST_S = 0.001
+_POLL_LAST_S = 0.05
 
 
 class Owner(NamedTuple):
@@ -37,39 +41,33 @@ class StopStep(NamedTuple):
     seconds: float
 
 
-class Child:
-    """A leashed child process."""
+class Child(ABC):
+    """A process that dies with this one, whatever kills it."""
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes], lifeline: int | None) -> None:
+    def __init__(self, name: str, pid: int) -> None:
         self.name = name
-        self.process = process
-        self._lifeline = lifeline
+        self.pid = pid
 
-    @property
-    def pid(self) -> int:
-        """Process id; the leash's where the kernel does not tell of a parent's death."""
-        return self.process.pid
-
+    @abstractmethod
     def exit_code(self) -> int | None:
         """Return the exit code (negative: the signal), or None while it runs."""
-        return self.process.poll()
 
     def send(self, number: int) -> None:
         """Send a signal, unless the child has ended."""
-        self.process.send_signal(number)
-
-    def feed(self, data: bytes) -> None:
-        """Write all of its standard input and close it; a child that ended before reading it is no fault here."""
-        if self.process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError), self.process.stdin as stdin:
-                stdin.write(data)
+        # Asking first reaps an ended child, so that the number cannot be somebody else's by now.
+        if self.exit_code() is None:
+            os.kill(self.pid, number)
 
     def wait(self, seconds: float | None = None) -> int | None:
         """Return the exit code, or None when it still runs after so many seconds."""
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
+        deadline = None if seconds is None else time.monotonic() + seconds
+        pause = _POLL_FIRST_S
+        while (code := self.exit_code()) is None:
+            if deadline is not None and time.monotonic() > deadline:
+                return None
+            time.sleep(pause)
+            pause = min(pause * 2, _POLL_LAST_S)
+        return code
 
     def stop(self, *steps: StopStep) -> int:
         """End the child by each step in turn, then SIGKILL to its whole group. Returns the exit code."""
@@ -78,13 +76,37 @@ class Child:
             if self.wait(step.seconds) is not None:
                 break
         else:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-        code = self.process.wait()
-        if self._lifeline is not None:
+            if self.exit_code() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.pid, signal.SIGKILL)
+        code = self.wait()
+        return code if code is not None else -signal.SIGKILL
+
+
+class LeashedChild(Child):
+    """A program started through `leash.py`.
+
+    Where the kernel does not tell of a parent's death, the process id is the leash's.
+    """
+
+    def __init__(self, name: str, process: "subprocess.Popen[bytes]", lifeline: int | None) -> None:
+        super().__init__(name, process.pid)
+        self._process = process
+        self._lifeline = lifeline
+
+    def exit_code(self) -> int | None:
+        """Return the exit code (negative: the signal), or None while it runs."""
+        code = self._process.poll()
+        if code is not None and self._lifeline is not None:
             os.close(self._lifeline)
             self._lifeline = None
         return code
+
+    def feed(self, data: bytes) -> None:
+        """Write all of its standard input and close it; a child that ended before reading it is no fault here."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
+                stdin.write(data)
 
 
 def spawn(
@@ -98,7 +120,7 @@ def spawn(
     stdin: int | IO[bytes] = subprocess.DEVNULL,
     stdout: int | IO[bytes] | None = None,
     stderr: int | IO[bytes] | None = None,
-) -> Child:
+) -> LeashedChild:
     """Start a program that gets `death_signal` when this process dies; the first word is its absolute path.
 
     Only from the main thread: the kernel means the thread that forked when it speaks of the parent.
@@ -123,7 +145,7 @@ def spawn(
     finally:
         if read_end >= 0:
             os.close(read_end)
-    return Child(name, process, write_end)
+    return LeashedChild(name, process, write_end)
 
 
 def is_running(pid: int) -> bool:

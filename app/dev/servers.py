@@ -80,6 +80,16 @@ class LocalServers:
         self.launch()
         self.wait()
 
+    def revive(self) -> list[str]:
+        """Start again, at the same address, a server that ended by itself; returns the names. Raises StartupError."""
+        revived = []
+        for server in (self._valkey, self._postgres):
+            if server is not None and server.has_ended:
+                server.launch()
+                server.wait()
+                revived.append(server.name)
+        return revived
+
     def stop(self) -> None:
         """Stop what was started here; safe to call twice."""
         valkey, self._valkey = self._valkey, None

@@ -23,6 +23,8 @@ _LOG_LINES_SHOWN = 3
 class ValkeyServer:
     """One server. `launch` begins, `wait` completes, `stop` ends."""
 
+    name = "Valkey"
+
     def __init__(self, folder: ServerFolder) -> None:
         self._folder = folder
         self._log = folder.path / "valkey.log"
@@ -41,6 +43,11 @@ class ValkeyServer:
     def pid(self) -> int | None:
         """Process id of the running server."""
         return self._child.pid if self._child is not None else None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the server ended without being stopped."""
+        return self._child is not None and self._child.exit_code() is not None
 
     def launch(self) -> None:
         """Begin to start, empty."""
