@@ -47,11 +47,8 @@ class Subscriptions:
             self._by_name[name] = subscription
             channel.members.add(subscription)
             metrics.CHANNELS_OPEN.inc()
-        elif channel.is_fact and subscription.is_live:
-            # Facts in between must not be missed: the first frame is repeated without a pause.
-            subscription.open()
-            return
-        else:
+        elif not channel.is_fact:
+            # Facts go on while their first frame is repeated: none in between may be missed.
             subscription.is_live = False
             subscription.reason = "resync"
         self._pending[name] = subscription

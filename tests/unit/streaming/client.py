@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -207,6 +208,7 @@ class Replica:
         self.keys = KeyRing()
         self.desk = OrderDesk()
         self.clock_s = 0.0
+        self.now_ns = time.time_ns()
         self.hub = Hub(open_bus=exchange.open_bus, sources=exchange.sources(), book_source=exchange)
         self._context = SessionContext(
             hub=self.hub,
@@ -214,6 +216,7 @@ class Replica:
             order_entry=self.desk,
             limits=limits,
             clock_s=lambda: self.clock_s,
+            now_ns=lambda: self.now_ns,
         )
         self.clients: list[Client] = []
 
