@@ -99,7 +99,7 @@ class MarketStream:
             self.sequence += 1
             open_ids = [number for number, order in self.orders.items() if order.status is not OrderStatus.CANCELED]
             open_ids = [number for number in open_ids if self.orders[number].status is not OrderStatus.FILLED]
-            self._random.choice((self._place, self._place, self._trade, self._amend, self._cancel))(open_ids, now_ns)
+            self._random.choice((*[self._place] * 4, self._trade, self._amend, self._cancel))(open_ids, now_ns)
             self._change_balance(self._random.choice(ACCOUNTS))
         deltas = {
             symbol: BookDelta(symbol, 1, first_seq, first_seq + 1, self.sequence, [(100, first_seq)], [])

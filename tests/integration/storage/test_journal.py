@@ -13,12 +13,10 @@ from app.storage.journal import Head, Journal, JournalRow
 from tests.integration.storage.proxy import Fault, proxy_before
 from tests.journal_rows import batch, chain, row_of
 
-SHARD = 0
-
 
 @pytest_asyncio.fixture
-async def journal(database_url: str) -> AsyncIterator[Journal]:
-    journal = await Journal.connect(database_url, SHARD, give_up_s=5.0)
+async def journal(module_database_url: str, shard: int) -> AsyncIterator[Journal]:
+    journal = await Journal.connect(module_database_url, shard, give_up_s=5.0)
     yield journal
     await journal.close()
 
@@ -29,8 +27,8 @@ async def lead(journal: Journal, owner: str = "leader") -> Head:
     return head
 
 
-async def execute(database_url: str, statement: str, *values: object) -> None:
-    connection = await asyncpg.connect(database_url)
+async def execute(module_database_url: str, statement: str, *values: object) -> None:
+    connection = await asyncpg.connect(module_database_url)
     try:
         await connection.execute(statement, *values)
     finally:
@@ -93,22 +91,27 @@ async def test_an_append_that_does_not_follow_the_head_is_fenced_and_writes_noth
     await journal.append(second)
 
 
-async def test_a_row_beyond_the_head_is_damage(journal: Journal, database_url: str) -> None:
+async def test_a_row_beyond_the_head_is_damage(journal: Journal, module_database_url: str) -> None:
     await lead(journal)
     first, second = chain([batch(1), batch(2)])
     await journal.append(first)
     await journal.append(second)
-    await execute(database_url, "UPDATE shard_head SET head_seq = 1, head_hash = $1", first.hash)
+    await execute(
+        module_database_url,
+        "UPDATE shard_head SET head_seq = 1, head_hash = $1 WHERE shard = $2",
+        first.hash,
+        journal.shard,
+    )
 
     with pytest.raises(JournalDamaged, match="sequence 2"):
         await journal.append(second)
 
 
-async def test_the_old_leader_is_fenced_by_a_takeover(journal: Journal, database_url: str) -> None:
+async def test_the_old_leader_is_fenced_by_a_takeover(journal: Journal, module_database_url: str) -> None:
     await lead(journal, "old")
     first, second = chain([batch(1), batch(2)])
     await journal.append(first)
-    rival = await Journal.connect(database_url, SHARD)
+    rival = await Journal.connect(module_database_url, journal.shard)
 
     head = await lead(rival, "new")
 
@@ -121,8 +124,8 @@ async def test_the_old_leader_is_fenced_by_a_takeover(journal: Journal, database
     await rival.close()
 
 
-async def test_a_takeover_race_has_exactly_one_winner(database_url: str) -> None:
-    candidates = [await Journal.connect(database_url, SHARD) for _ in range(8)]
+async def test_a_takeover_race_has_exactly_one_winner(module_database_url: str, shard: int) -> None:
+    candidates = [await Journal.connect(module_database_url, shard) for _ in range(8)]
     for term in range(1, 11):
         observed = await candidates[0].head()
 
@@ -140,9 +143,9 @@ async def test_a_takeover_race_has_exactly_one_winner(database_url: str) -> None
     await asyncio.gather(*(candidate.close() for candidate in candidates))
 
 
-async def test_writers_of_one_term_never_break_the_chain(database_url: str) -> None:
+async def test_writers_of_one_term_never_break_the_chain(module_database_url: str, shard: int) -> None:
     """Two processes that both believe in the same term: every commit follows the one before it."""
-    writers = [await Journal.connect(database_url, SHARD) for _ in range(2)]
+    writers = [await Journal.connect(module_database_url, shard) for _ in range(2)]
     await lead(writers[0])
 
     async def write(writer: Journal) -> int:
@@ -177,9 +180,11 @@ async def test_a_beat_shows_life_and_moves_nothing_else(journal: Journal) -> Non
 
 
 @pytest.mark.parametrize("fault", [Fault.CUT_BEFORE, Fault.CUT_AFTER])
-async def test_a_connection_cut_at_an_append_is_resolved_and_commits_once(database_url: str, fault: Fault) -> None:
-    async with proxy_before(database_url) as (proxy, url):
-        journal = await Journal.connect(url, SHARD, give_up_s=5.0)
+async def test_a_connection_cut_at_an_append_is_resolved_and_commits_once(
+    module_database_url: str, fault: Fault, shard: int
+) -> None:
+    async with proxy_before(module_database_url) as (proxy, url):
+        journal = await Journal.connect(url, shard, give_up_s=5.0)
         await lead(journal)
         rows = chain(batch(sequence) for sequence in range(1, 21))
         for undisturbed, disturbed in zip(rows[::2], rows[1::2], strict=True):
@@ -195,9 +200,11 @@ async def test_a_connection_cut_at_an_append_is_resolved_and_commits_once(databa
 
 
 @pytest.mark.parametrize("fault", [Fault.CUT_BEFORE, Fault.CUT_AFTER])
-async def test_a_connection_cut_at_a_takeover_knows_its_own_success(database_url: str, fault: Fault) -> None:
-    async with proxy_before(database_url) as (proxy, url):
-        journal = await Journal.connect(url, SHARD, give_up_s=5.0)
+async def test_a_connection_cut_at_a_takeover_knows_its_own_success(
+    module_database_url: str, fault: Fault, shard: int
+) -> None:
+    async with proxy_before(module_database_url) as (proxy, url):
+        journal = await Journal.connect(url, shard, give_up_s=5.0)
         observed = await journal.head()
         # A takeover of a term that nobody has prepares the statement, so that the fault meets its execution.
         assert await journal.take_over(observed._replace(term=9), owner="", address="", build="") is None
@@ -212,11 +219,11 @@ async def test_a_connection_cut_at_a_takeover_knows_its_own_success(database_url
 
 
 async def test_an_append_that_arrives_after_its_own_retry_changes_nothing(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    module_database_url: str, monkeypatch: pytest.MonkeyPatch, shard: int
 ) -> None:
     monkeypatch.setattr("app.storage.journal.COMMAND_TIMEOUT_S", 0.2)
-    async with proxy_before(database_url) as (proxy, url):
-        journal = await Journal.connect(url, SHARD, give_up_s=5.0)
+    async with proxy_before(module_database_url) as (proxy, url):
+        journal = await Journal.connect(url, shard, give_up_s=5.0)
         await lead(journal)
         rows = chain([batch(1), batch(2), batch(3)])
         await journal.append(rows[0])
@@ -232,13 +239,13 @@ async def test_an_append_that_arrives_after_its_own_retry_changes_nothing(
         await journal.close()
 
 
-async def test_a_backend_terminated_between_appends_is_replaced(journal: Journal, database_url: str) -> None:
+async def test_a_backend_terminated_between_appends_is_replaced(journal: Journal, module_database_url: str) -> None:
     await lead(journal)
     rows = chain(batch(sequence) for sequence in range(1, 11))
     for row in rows:
         await journal.append(row)
         await execute(
-            database_url,
+            module_database_url,
             "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND application_name = 'orderwire journal'",
         )
@@ -246,13 +253,13 @@ async def test_a_backend_terminated_between_appends_is_replaced(journal: Journal
     assert await journal.rows(0, 100) == rows
 
 
-async def test_an_append_terminated_while_it_runs_is_tried_again(journal: Journal, database_url: str) -> None:
+async def test_an_append_terminated_while_it_runs_is_tried_again(journal: Journal, module_database_url: str) -> None:
     await lead(journal)
     row = row_of(batch(1))
-    blocker = await asyncpg.connect(database_url)
+    blocker = await asyncpg.connect(module_database_url)
     transaction = blocker.transaction()
     await transaction.start()
-    await blocker.execute("SELECT 1 FROM shard_head FOR UPDATE")
+    await blocker.execute("SELECT 1 FROM shard_head WHERE shard = $1 FOR UPDATE", journal.shard)
     appending = asyncio.create_task(journal.append(row))
     terminated = False
     while not terminated:
@@ -271,9 +278,9 @@ async def test_an_append_terminated_while_it_runs_is_tried_again(journal: Journa
     assert await journal.rows(0, 10) == [row]
 
 
-async def test_without_a_server_an_operation_gives_up_in_bounded_time(database_url: str) -> None:
-    async with proxy_before(database_url) as (proxy, url):
-        journal = await Journal.connect(url, SHARD, give_up_s=0.3)
+async def test_without_a_server_an_operation_gives_up_in_bounded_time(module_database_url: str, shard: int) -> None:
+    async with proxy_before(module_database_url) as (proxy, url):
+        journal = await Journal.connect(url, shard, give_up_s=0.3)
         await lead(journal)
         proxy.arm(*[Fault.CUT_BEFORE] * 1000)
         async with asyncio.timeout(2.0):
@@ -282,16 +289,16 @@ async def test_without_a_server_an_operation_gives_up_in_bounded_time(database_u
             with pytest.raises(JournalUnavailable):
                 await journal.head()
             with pytest.raises(JournalUnavailable):
-                await Journal.connect(url, SHARD, give_up_s=0.3)
+                await Journal.connect(url, shard, give_up_s=0.3)
             await journal.close()
 
 
 async def test_closing_a_silent_connection_takes_bounded_time(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    module_database_url: str, monkeypatch: pytest.MonkeyPatch, shard: int
 ) -> None:
     monkeypatch.setattr("app.storage.connection.CLOSE_TIMEOUT_S", 0.2)
-    async with proxy_before(database_url) as (proxy, url):
-        journal = await Journal.connect(url, SHARD)
+    async with proxy_before(module_database_url) as (proxy, url):
+        journal = await Journal.connect(url, shard)
         proxy.arm(Fault.DELAY)
         async with asyncio.timeout(2.0):
             await journal.close()
@@ -299,12 +306,14 @@ async def test_closing_a_silent_connection_takes_bounded_time(
         proxy.release()
 
 
-async def test_an_append_cancelled_by_the_caller_leaves_a_usable_journal(journal: Journal, database_url: str) -> None:
+async def test_an_append_cancelled_by_the_caller_leaves_a_usable_journal(
+    journal: Journal, module_database_url: str
+) -> None:
     await lead(journal)
     first, second = chain([batch(1), batch(2)])
-    blocker = await asyncpg.connect(database_url)
+    blocker = await asyncpg.connect(module_database_url)
     async with blocker.transaction():
-        await blocker.execute("SELECT 1 FROM shard_head FOR UPDATE")
+        await blocker.execute("SELECT 1 FROM shard_head WHERE shard = $1 FOR UPDATE", journal.shard)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(journal.append(first), 0.1)
     await blocker.close()
@@ -325,7 +334,7 @@ async def test_a_forgetful_server_is_refused(database_url: str, setting: str) ->
         "FROM pg_catalog.pg_settings".replace("SETTING", setting),
     )
     await execute(database_url, f'ALTER DATABASE "{name}" SET search_path = public, pg_catalog')
-    journal = await Journal.connect(database_url, SHARD)
+    journal = await Journal.connect(database_url, 0)
 
     with pytest.raises(StartupError, match=f"was off: {setting}$"):
         await journal.check_durability()
@@ -336,7 +345,7 @@ async def test_a_forgetful_server_is_refused(database_url: str, setting: str) ->
 async def test_synchronous_commit_off_for_the_database_is_refused(database_url: str) -> None:
     name = database_url.rpartition("/")[2]
     await execute(database_url, f'ALTER DATABASE "{name}" SET synchronous_commit = off')
-    journal = await Journal.connect(database_url, SHARD)
+    journal = await Journal.connect(database_url, 0)
 
     with pytest.raises(StartupError, match="synchronous_commit"):
         await journal.check_durability()
@@ -350,20 +359,20 @@ async def test_a_durable_server_is_accepted(journal: Journal) -> None:
 
 @pytest.mark.parametrize("statement", ["UPDATE journal SET term = 9", "DELETE FROM journal", "TRUNCATE journal"])
 async def test_the_journal_refuses_every_change_of_what_is_written(
-    journal: Journal, database_url: str, statement: str
+    journal: Journal, module_database_url: str, statement: str
 ) -> None:
     await lead(journal)
     row: JournalRow = row_of(batch(1))
     await journal.append(row)
 
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="journal is append-only"):
-        await execute(database_url, statement)
+        await execute(module_database_url, statement)
 
     assert await journal.rows(0, 10) == [row]
 
 
-async def test_shards_do_not_see_each_other(journal: Journal, database_url: str) -> None:
-    other = await Journal.connect(database_url, 1)
+async def test_shards_do_not_see_each_other(journal: Journal, module_database_url: str) -> None:
+    other = await Journal.connect(module_database_url, journal.shard + 10_000)
     await lead(journal)
     await lead(other)
     row = row_of(batch(1))
