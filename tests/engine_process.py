@@ -68,7 +68,7 @@ class EngineProcess:
 async def wait_for_term(link: LinkClient, term: int, timeout_s: float = 20) -> None:
     """Wait until the link follows a leader of that term or a later one."""
     async with asyncio.timeout(timeout_s):
-        while not (link.connected and link.term >= term):
+        while not (link.connected and link.term >= term):  # noqa: ASYNC110  # polls what the link learns
             await asyncio.sleep(0.01)
 
 
