@@ -81,6 +81,12 @@ async def journaled_commands(database_url: str, shard: int) -> dict[int, Command
     return found
 
 
+async def entry_ids(redis: Redis, key: str) -> list[object]:
+    """Return the ids of a stream, oldest first."""
+    entries: list[tuple[object, object]] = await redis.execute_command("XRANGE", key, "-", "+")
+    return [entry[0] for entry in entries]
+
+
 async def test_every_answer_stands_in_the_journal_at_its_sequence(
     database_url: str, redis_url: str, shard: int
 ) -> None:
@@ -202,14 +208,14 @@ async def test_the_bus_holds_every_batch_once_and_a_restart_republishes_what_it_
             async with linked(database_url, shard=shard) as link:
                 await list_market(link)
                 await asyncio.sleep(0.2)
-                first = [entry_id for entry_id, _ in await redis.xrange(key)]
+                first = await entry_ids(redis, key)
                 await redis.delete(key)
                 engine.kill()
                 engine.start()
                 await wait_for_term(link, 2)
                 await link.submit(CreateAccount("late"))
                 await asyncio.sleep(0.3)
-                second = [entry_id for entry_id, _ in await redis.xrange(key)]
+                second = await entry_ids(redis, key)
     finally:
         await redis.delete(key)
         await redis.aclose()
