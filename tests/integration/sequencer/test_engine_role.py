@@ -3,6 +3,7 @@
 import asyncio
 import random
 import signal
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -83,8 +84,8 @@ async def journaled_commands(database_url: str, shard: int) -> dict[int, Command
 
 async def entry_ids(redis: Redis, key: str) -> list[object]:
     """Return the ids of a stream, oldest first."""
-    entries: list[tuple[object, object]] = await redis.execute_command("XRANGE", key, "-", "+")
-    return [entry[0] for entry in entries]
+    found: Any = await redis.xrange(key)
+    return [entry[0] for entry in found]
 
 
 async def test_every_answer_stands_in_the_journal_at_its_sequence(
