@@ -6,6 +6,7 @@ sent: `prev_seq` is the last of them, whatever was merged or out of sight in bet
 """
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Callable
 
 from app.domain.events import BookDelta, BookLevels
@@ -117,17 +118,17 @@ class BookView(LiveChannel):
         depth = min(CHECKSUM_LEVELS, self._depth or CHECKSUM_LEVELS)
         return checksum(book.bids.top(depth), book.asks.top(depth))
 
+    @abstractmethod
     def _restart(self, book: BookState) -> None:
         """Take the book as what everybody knows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _note(self, delta: BookDelta) -> None:
         """Remember what a delta touched."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _changes(self, book: BookState) -> tuple[BookLevels, BookLevels]:
         """Return bids and asks that changed in sight since the last call, best first."""
-        raise NotImplementedError
 
 
 class FullView(BookView):

@@ -5,6 +5,7 @@ dropped, it is *pending* and gets nothing: so no delta can come before its snaps
 decides when there is room for a first frame (`Session.pump`). No I/O.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -55,7 +56,7 @@ class Subscription:
         return True
 
 
-class LiveChannel:
+class LiveChannel(ABC):
     """Base of the public channels; subclasses know the first frame."""
 
     is_fact = False
@@ -64,9 +65,9 @@ class LiveChannel:
         self.name = name
         self.members: set[Subscription] = set()
 
+    @abstractmethod
     def first_frame(self, reason: Reason) -> FirstFrame | None:
         """Return the frame a new subscriber starts from, or None while there is no state."""
-        raise NotImplementedError
 
     def publish(self, text: str, seq: int = 0) -> None:
         """Queue one frame for every live subscriber."""

@@ -8,7 +8,6 @@ unless `projected` is held back, the bus unless `bus` is taken away.
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from app.bus.memory import MemoryBus
 from app.domain.commands import PlaceOrder
@@ -388,31 +387,3 @@ def bars_of(prints: Sequence[TradePrint]) -> list[MinuteBar]:
 def minute(timestamp_ns: int) -> int:
     """Return the minute of a time."""
     return timestamp_ns // MINUTE_NS
-
-
-class ClientBook:
-    """A client's book by PROTOCOL.md's rule, in text: the oracle of every book test."""
-
-    def __init__(self) -> None:
-        self.epoch, self.seq = 0, -1
-        self.bids: dict[str, str] = {}
-        self.asks: dict[str, str] = {}
-        self.gaps = 0
-
-    def take(self, frame: Mapping[str, Any]) -> None:
-        """Follow a snapshot (a frame or a REST answer) or a delta."""
-        if frame.get("type") == "delta":
-            if frame["epoch"] != self.epoch or frame["seq"] <= self.seq:
-                return
-            if frame["prev_seq"] > self.seq:
-                self.gaps += 1
-                return
-        else:
-            self.epoch, self.bids, self.asks = frame["epoch"], {}, {}
-        self.seq = frame["seq"]
-        for side, levels in ((self.bids, frame["bids"]), (self.asks, frame["asks"])):
-            for price, quantity in levels:
-                if quantity == "0":
-                    side.pop(price, None)
-                else:
-                    side[price] = quantity

@@ -13,7 +13,8 @@ from app.protocol.messages import BookOptions
 from app.streaming import book_channels
 from app.streaming import feed as feed_module
 from tests.unit.streaming.client import Client, replica_of
-from tests.unit.streaming.exchange import SYMBOL, Book, ClientBook, Exchange
+from tests.unit.streaming.client_book import ClientBook, change_at_random
+from tests.unit.streaming.exchange import SYMBOL, Book, Exchange
 
 NAME = f"orderbook:{SYMBOL}"
 
@@ -32,13 +33,6 @@ def check(book: Book, depth: int | None) -> int:
     bids, asks = book.levels()
     kept = min(depth or 10, 10)
     return crc32("".join(f"{price}{quantity}" for price, quantity in asks[:kept] + bids[:kept]).encode())
-
-
-def change_at_random(exchange: Exchange, chance: random.Random) -> None:
-    def levels(low: int) -> list[tuple[int, int]]:
-        return [(price, chance.randint(0, 2)) for price in chance.sample(range(low, low + 20), chance.randint(0, 5))]
-
-    exchange.change(levels(80), levels(101))
 
 
 async def watching(client: Client, **options: Any) -> ClientBook:

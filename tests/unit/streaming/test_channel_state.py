@@ -10,7 +10,8 @@ from app.domain.enums import Side
 from app.domain.events import BookDelta, BookLevels
 from app.protocol.ports import BookView
 from app.streaming.channel_state import BookState, ChainStep, TradePrint, TradeTail, checksum, trades_text
-from tests.unit.streaming.exchange import SYMBOL, ClientBook, instrument
+from tests.unit.streaming.client_book import ClientBook
+from tests.unit.streaming.exchange import SYMBOL, instrument
 
 
 def book_at(seq: int = 5, bids: BookLevels | None = None, asks: BookLevels | None = None) -> BookState:

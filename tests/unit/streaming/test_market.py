@@ -1,0 +1,198 @@
+"""One symbol: activation without a lost delta, gaps, epochs, trades, the ticker."""
+
+import asyncio
+import time
+
+import pytest
+
+from app.errors import ApiError
+from app.streaming import feed as feed_module
+from app.streaming.market import MarketContext
+from tests.unit.streaming.client import Replica, replica_of, until
+from tests.unit.streaming.client_book import ClientBook, follow, truth
+from tests.unit.streaming.exchange import ALICE, SYMBOL, Exchange
+
+BOOK = f"orderbook:{SYMBOL}"
+TICKER = f"ticker:{SYMBOL}"
+TRADES = f"trades:{SYMBOL}"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "BLOCK_MS", 40)
+    monkeypatch.setattr(feed_module, "POLL_S", 0.005)
+
+
+async def test_no_delta_comes_before_its_snapshot_while_the_book_is_fetched() -> None:
+    exchange = Exchange()
+    exchange.change([(100, 5)])
+    async with replica_of(exchange) as replica:
+        exchange.book_gate.clear()
+        client, book = replica.client(), ClientBook()
+        await client.subscribe(BOOK)
+        exchange.change([(99, 1)])
+        exchange.change([(100, 0)])
+        await replica.applied()
+        assert [frame["type"] for frame in client.read()] == []
+        exchange.book_gate.set()
+        snapshot = await client.next("snapshot")
+        assert (snapshot["seq"], snapshot["reason"]) == (3, "subscribe")
+        book.take(snapshot)
+        exchange.change([(98, 1)])
+        await replica.applied()
+        follow(client, book)
+        assert (book.seq, book.bids, book.asks) == truth(exchange)
+
+
+async def test_symbol_nobody_asked_for_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange = Exchange()
+    async with replica_of(exchange) as replica:
+        monkeypatch.setattr("app.streaming.market.decode_book", lambda blob: pytest.fail("decoded"))
+        exchange.change([(100, 1)])
+        exchange.trade()
+        exchange.place(ALICE)
+        await replica.applied()
+        assert exchange.book_requests == 0
+
+
+async def test_book_is_fetched_once_for_everybody() -> None:
+    exchange = Exchange()
+    async with replica_of(exchange) as replica:
+        clients = [replica.client() for _ in range(5)]
+        for client in clients:
+            await client.subscribe(BOOK)
+        reads = [replica.hub.book_snapshot(SYMBOL, depth=None, min_seq=None) for _ in range(5)]
+        await asyncio.gather(*reads)
+        for client in clients:
+            await client.next("snapshot")
+        assert exchange.book_requests == 1
+
+
+async def test_subscription_waits_for_a_leader_and_a_read_says_so() -> None:
+    exchange = Exchange()
+    exchange.leader_is_away = True
+    async with replica_of(exchange) as replica:
+        client = replica.client()
+        await client.subscribe(BOOK)
+        with pytest.raises(ApiError) as refused:
+            await replica.hub.book_snapshot(SYMBOL, depth=None, min_seq=None)
+        assert refused.value.code == "engine_unavailable"
+        exchange.change([(100, 5)])
+        exchange.leader_is_away = False
+        assert (await client.next("snapshot"))["bids"] == [["1", "0.005"]]
+
+
+async def test_leader_behind_the_feed_is_asked_again() -> None:
+    exchange = Exchange()
+    async with replica_of(exchange) as replica:
+        exchange.book_gate.clear()
+        client = replica.client()
+        await client.subscribe(BOOK)
+        await until(lambda: exchange.book_requests == 1)
+        # The answer is made; the next delta is not on the feed, the one after it is.
+        exchange.books[SYMBOL].seq += 1
+        exchange.change([(100, 5)])
+        await replica.applied()
+        exchange.book_gate.set()
+        snapshot = await client.next("snapshot")
+        assert snapshot["seq"] == exchange.books[SYMBOL].seq
+        assert exchange.book_requests == 2
+
+
+async def test_gap_in_a_live_book_gives_a_fresh_snapshot() -> None:
+    exchange = Exchange()
+    async with replica_of(exchange) as replica:
+        client, book = replica.client(), ClientBook()
+        await client.subscribe(BOOK, TICKER)
+        book.take(await client.next("snapshot"))
+        exchange.books[SYMBOL].seq += 1
+        exchange.change([(100, 5)])
+        snapshot = await client.next("snapshot")
+        assert (snapshot["reason"], snapshot["seq"]) == ("resync", 2)
+        book.take(snapshot)
+        exchange.change([(99, 5)])
+        await replica.applied()
+        follow(client, book)
+        assert (book.seq, book.bids, book.asks) == truth(exchange)
+
+
+async def test_new_epoch_begins_with_a_snapshot() -> None:
+    exchange = Exchange()
+    exchange.change([(100, 5)])
+    async with replica_of(exchange) as replica:
+        client, book = replica.client(), ClientBook()
+        await client.subscribe(BOOK)
+        book.take(await client.next("snapshot"))
+        exchange.start_epoch(2)
+        exchange.change([(99, 1)])
+        snapshot = await client.next("snapshot")
+        assert (snapshot["epoch"], snapshot["reason"]) == (2, "epoch")
+        book.take(snapshot)
+        exchange.change([(98, 1)])
+        await replica.applied()
+        follow(client, book)
+        assert (book.epoch, book.seq, book.bids, book.asks) == (2, *truth(exchange))
+
+
+async def test_trades_begin_with_the_last_fifty_and_go_on_without_a_gap() -> None:
+    exchange = Exchange()
+    exchange.trade(count=70)
+    # The projection is behind: the journal has the rest.
+    exchange.projected = exchange.head
+    exchange.trade(count=3)
+    async with replica_of(exchange) as replica:
+        client = replica.client()
+        await client.subscribe(TRADES)
+        exchange.trade(count=2)
+        ids = [int(trade["trade_id"]) for trade in (await client.next("trades"))["trades"]]
+        exchange.trade(count=60)
+        await replica.applied()
+        for frame in client.read():
+            ids += [int(trade["trade_id"]) for trade in frame["trades"]]
+        assert ids == list(range(ids[0], 136))
+        assert ids[0] <= 26
+
+
+async def test_ticker_shows_book_last_trade_and_day() -> None:
+    exchange = Exchange()
+    exchange.change([(99, 5)], [(101, 7)])
+    exchange.trade(100, 2)
+    async with replica_of(exchange) as replica:
+        client = replica.client()
+        await client.subscribe(TICKER)
+        first = await client.next("ticker")
+        assert (first["bid"], first["ask_quantity"], first["last"]) == ("0.99", "0.007", "1")
+        exchange.trade(110, 1)
+        await replica.applied()
+        (second,) = client.read()
+        assert (second["last"], second["open_24h"], second["volume_24h"]) == ("1.1", "1", "0.003")
+        exchange.change([(98, 1)])
+        await replica.applied()
+        assert client.read() == [], "a change behind the best levels is no news"
+        exchange.change([(99, 6)])
+        await replica.applied()
+        (third,) = client.read()
+        assert (third["bid_quantity"], third["seq"]) == ("0.006", 3)
+        answer = await replica.hub.ticker(SYMBOL)
+        assert (answer.last, answer.bid_quantity) == ("1.1", "0.006")
+
+
+async def test_day_ends_without_a_trade() -> None:
+    exchange = Exchange()
+    exchange.trade(100, 2)
+    now_ns = time.time_ns()
+    replica = Replica(exchange)
+    replica.hub._context = MarketContext(
+        book_source=exchange, sources=exchange.sources(), applied_seq=replica.hub.applied_seq, now_ns=lambda: now_ns
+    )
+    replica.hub._now_ns = lambda: now_ns
+    await replica.hub.start()
+    client = replica.client()
+    await client.subscribe(TICKER)
+    assert (await client.next("ticker"))["volume_24h"] == "0.002"
+    now_ns += 25 * 3600 * 1_000_000_000
+    await replica.ticked()
+    ticker = await client.next("ticker")
+    assert (ticker["volume_24h"], ticker["last"]) == ("0", "1")
+    client.session.detach()
+    await replica.hub.stop()
