@@ -19,7 +19,7 @@ AVERAGE_PRICE_EXTRA_DIGITS = 6
 def timestamp_text(timestamp_ns: int) -> str:
     """Return RFC 3339 UTC text with microseconds."""
     seconds, rest = divmod(timestamp_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest // 1000:06d}Z"
 
 
 def price_text(price: int, instrument: Instrument) -> str:
