@@ -43,10 +43,10 @@ def demo_market() -> None:
     from app import logs
     from app.dev.market import plan_from_environment, run_market
 
-    logs.configure(role="demo-market", level=os.environ.get("ORDERWIRE_LOG_LEVEL", "info"))
     try:
         plan = plan_from_environment()
     except StartupError as error:
         fail(str(error))
+    logs.configure(role="demo-market", level=os.environ.get("ORDERWIRE_LOG_LEVEL", "info"))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         raise typer.Exit(runner.run(run_market(plan)))

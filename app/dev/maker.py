@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from app.dev.bot import TERMINAL, Bot, Traded, plain
 from app.dev.client import REPLY_TIMEOUT_S, RequestRefused, StreamSession
@@ -28,6 +28,13 @@ FORGET_AFTER = 10_000
 """Ended orders that are remembered, so that a late answer does not bring one back."""
 
 
+class Requests(Protocol):
+    """The part of a session that quoting needs."""
+
+    def begin(self, action: str, **members: Any) -> Awaitable[dict[str, Any]]:
+        """Send an action; the result is its reply."""
+
+
 Place = tuple[str, str, str]
 """Symbol, side and price text: where an order of the ladder stands."""
 
@@ -42,18 +49,20 @@ class Maker(Bot):
         super().__init__(name, urls, credentials, first_url=0)
         self._books = books
         self._offset = offset
-        self._orders: dict[str, dict[str, Any]] = {}
-        self._ended: dict[str, None] = {}
+        self.orders: dict[str, dict[str, Any]] = {}
+        """Open orders by id, as last heard of."""
+        self.ended: dict[str, None] = {}
+        """Ids of ended orders, oldest first."""
         self._random = random.Random(name)  # noqa: S311  # a demo, not a secret
 
     async def trade(self, session: StreamSession) -> None:
         """Keep the ladders where they belong."""
-        self._orders.clear()
+        self.orders.clear()
         await session.subscribe("orders", "balances")
         loop = asyncio.get_running_loop()
         while True:
             for book in self._books:
-                await self._quote(session, book, loop.time())
+                await self.quote(session, book, loop.time())
             await asyncio.sleep(QUOTE_EVERY_S * self._random.uniform(0.8, 1.2))
 
     def on_frame(self, frame: dict[str, Any]) -> None:
@@ -66,20 +75,21 @@ class Maker(Bot):
     def _note(self, order: Mapping[str, Any]) -> None:
         """Take what a frame or an answer says of an order, unless something newer is known."""
         number = order["order_id"]
-        if number is None or number in self._ended:
+        if number is None or number in self.ended:
             return
         if order["status"] in TERMINAL:
-            self._orders.pop(number, None)
-            self._ended[number] = None
-            if len(self._ended) > FORGET_AFTER:
-                self._ended.pop(next(iter(self._ended)))
-        elif order["version"] >= self._orders.get(number, order)["version"]:
-            self._orders[number] = dict(order)
+            self.orders.pop(number, None)
+            self.ended[number] = None
+            if len(self.ended) > FORGET_AFTER:
+                self.ended.pop(next(iter(self.ended)))
+        elif order["version"] >= self.orders.get(number, order)["version"]:
+            self.orders[number] = dict(order)
 
-    async def _quote(self, session: StreamSession, book: Traded, now_s: float) -> None:
-        wanted = dict.fromkeys(self._ladder(book, now_s))
+    async def quote(self, session: Requests, book: Traded, now_s: float) -> None:
+        """Cancel what left the ladder of one instrument and fill its empty places. Raises ConnectionError."""
+        wanted = dict.fromkeys(self.ladder(book, now_s))
         leaving = []
-        for number, order in self._orders.items():
+        for number, order in self.orders.items():
             if order["symbol"] == book.symbol:
                 place = (order["symbol"], order["side"], order["price"])
                 # Taken out of what is wanted, so a second order at one place leaves too.
@@ -92,19 +102,20 @@ class Maker(Bot):
             await asyncio.gather(*(self._cancel(session, number) for number in leaving))
             await asyncio.gather(*(self._place(session, book, place) for place in wanted))
 
-    async def _cancel(self, session: StreamSession, number: str) -> None:
+    async def _cancel(self, session: Requests, number: str) -> None:
         try:
             self._note((await session.begin("order.cancel", order_id=number))["order"])
         except RequestRefused:
             # Filled a moment ago: its event is on the way, or was missed with a lost session.
-            self._orders.pop(number, None)
+            self.orders.pop(number, None)
 
-    async def _place(self, session: StreamSession, book: Traded, place: Place) -> None:
+    async def _place(self, session: Requests, book: Traded, place: Place) -> None:
         # A refusal is no fault: a price that would take by now is wanted no longer in the next round.
         with contextlib.suppress(RequestRefused):
             self._note((await session.begin("order.place", order=self._order(book, place)))["order"])
 
-    def _ladder(self, book: Traded, now_s: float) -> Iterator[Place]:
+    def ladder(self, book: Traded, now_s: float) -> Iterator[Place]:
+        """Yield the places where orders should stand, from the inside out."""
         fair = book.fair.at(now_s) / book.tick_size
         gap = max(1, round(fair * GAP))
         # Too much inventory lowers both sides: it is sold sooner and bought later.

@@ -46,16 +46,15 @@ async def seed(base_url: str, known: Mapping[str, Credentials], *, demo: bool) -
     return Seeded(credentials, max(sequences))
 
 
-async def credentials_work(base_url: str, credentials: Credentials) -> bool:
-    """Return whether the exchange knows stored credentials of the administrator; a replaced database does not."""
-    async with RestClient(base_url, credentials) as client:
+async def engine_sequence(base_url: str, administrator: Credentials) -> int | None:
+    """Return the journal position, or None when the exchange does not know the stored key: it is another one."""
+    async with RestClient(base_url, administrator) as admin:
         try:
-            await client.call("GET", "/v1/admin/engine")
+            return int((await admin.call("GET", "/v1/admin/engine"))["engine_seq"])
         except RequestRefused as refusal:
-            if refusal.status in (401, 403):
-                return False
+            if refusal.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                return None
             raise
-    return True
 
 
 async def wait_visible(base_urls: Iterable[str], owner: Credentials, engine_seq: int) -> None:

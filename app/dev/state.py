@@ -30,6 +30,7 @@ class DevState:
         self._path = None if data_dir is None else data_dir / _FILE
         try:
             stored: dict[str, Any] = {} if self._path is None else read_json(self._path)
+            self.is_seeded = bool(stored.get("is_seeded", False))
             known_demo = stored.get("demo", demo)
             self._secrets = {
                 name: str(stored.get(name) or secrets.token_urlsafe(SECRET_BYTES)) for name in (*SECRET_NAMES, PASSWORD)
@@ -52,10 +53,12 @@ class DevState:
         """Password of alice."""
         return self._secrets[PASSWORD]
 
-    def save(self, credentials: Mapping[str, Credentials] | None = None) -> None:
-        """Store secrets and, when given, new credentials."""
+    def save(self, credentials: Mapping[str, Credentials] | None = None, *, is_seeded: bool = False) -> None:
+        """Store secrets and, when given, new credentials and whether the exchange is filled."""
         if credentials is not None:
             self.credentials = dict(credentials)
+            self.is_seeded = is_seeded
         if self._path is not None:
             accounts = msgspec.to_builtins(self.credentials)
-            write_private_json(self._path, {"demo": self._demo, **self._secrets, "accounts": accounts})
+            facts = {"demo": self._demo, "is_seeded": self.is_seeded, **self._secrets, "accounts": accounts}
+            write_private_json(self._path, facts)

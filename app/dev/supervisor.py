@@ -6,7 +6,6 @@ Modules that take long to import are imported where they are used, while the ser
 """
 
 import asyncio
-import contextlib
 import http.client
 import json
 import os
@@ -38,6 +37,7 @@ EXIT_STARTUP = 3
 READY_WAIT_S = 60.0
 WATCH_EVERY_S = 0.1
 DEV_FILE = Path(".orderwire") / "dev.json"
+"""Where other commands look for addresses and keys. It stays after the end: with a data folder the keys stay good."""
 SHOWN_ACCOUNTS = (*catalog.CLIENTS, catalog.ADMINISTRATOR)
 ALICE_EMAIL = "alice@example.com"
 
@@ -89,7 +89,6 @@ class Supervisor:
         self._servers = LocalServers(options.data_dir, database_url=given["DATABASE_URL"], redis_url=given["REDIS_URL"])
         self._crew = Crew()
         self._stopping = False
-        self._published: str | None = None
 
     def on_signal(self, _number: int, _frame: FrameType | None) -> None:
         """Ask the main program to stop, once."""
@@ -120,11 +119,6 @@ class Supervisor:
     def stop(self) -> None:
         """Stop everything in order; further signals change nothing."""
         self._stopping = True
-        if self._published is not None:
-            with contextlib.suppress(OSError):
-                # Unless a later exchange in the same folder has written its own.
-                if DEV_FILE.read_text(encoding="utf-8") == self._published:
-                    DEV_FILE.unlink()
         try:
             self._crew.stop()
         finally:
@@ -157,35 +151,37 @@ class Supervisor:
             self._crew.add("api", {**os.environ, "ORDERWIRE_API_PORT": str(port)})
 
     def _seed(self, state: DevState) -> dict[str, Credentials]:
+        """Fill a new exchange; one that was filled before is left exactly as it is. Returns all credentials."""
         from app.dev.client import RequestRefused
-        from app.dev.seed import credentials_work, seed, wait_visible
+        from app.dev.seed import engine_sequence, seed, wait_visible
 
         rest = self._options.rest_urls
-        known = state.credentials
-        if not known:
-            known = self._first_administrator(state)
+        if not state.credentials:
+            self._make_administrator(state)
         self._wait_ready()
         try:
-            if not asyncio.run(credentials_work(rest[0], known[catalog.ADMINISTRATOR])):
+            position = asyncio.run(engine_sequence(rest[0], state.credentials[catalog.ADMINISTRATOR]))
+            if position is None:
                 # The database behind the stored keys was replaced.
-                known = self._first_administrator(state)
-            seeded = asyncio.run(seed(rest[0], known, demo=self._options.demo))
-            state.save(seeded.credentials)
+                self._make_administrator(state)
+            if position is None or not state.is_seeded:
+                seeded = asyncio.run(seed(rest[0], state.credentials, demo=self._options.demo))
+                state.save(seeded.credentials, is_seeded=True)
+                position = seeded.engine_seq
             if self._options.demo:
-                self._start_market(seeded.credentials)
-            asyncio.run(wait_visible(rest, seeded.credentials["alice"], seeded.engine_seq))
+                self._start_market(state.credentials)
+            asyncio.run(wait_visible(rest, state.credentials["alice"], position))
         except (RequestRefused, OSError, TimeoutError) as error:
             raise StartupError(f"the exchange could not be seeded: {type(error).__name__} {error}") from error
-        return seeded.credentials
+        return state.credentials
 
-    def _first_administrator(self, state: DevState) -> dict[str, Credentials]:
+    def _make_administrator(self, state: DevState) -> None:
         from app.bootstrap.administrator import bootstrap_admin
         from app.cli.roles import load_settings
 
         made = asyncio.run(self._watched(bootstrap_admin(load_settings(), name=catalog.ADMINISTRATOR)))
-        credentials = {catalog.ADMINISTRATOR: Credentials(made.account_id, made.key, made.secret)}
-        state.save(credentials)
-        return credentials
+        administrator = Credentials(made.account_id, made.key, made.secret)
+        state.save({catalog.ADMINISTRATOR: administrator}, is_seeded=False)
 
     def _start_market(self, accounts: Mapping[str, Credentials]) -> None:
         from app.dev.market import MARKET_VARIABLE, MarketPlan
@@ -233,7 +229,6 @@ class Supervisor:
             write_private(DEV_FILE, line)
         except OSError as error:
             raise StartupError(f"cannot write {DEV_FILE.absolute()}: {error.strerror}") from error
-        self._published = line
         print(line if self._options.json else self._text(accounts, state), end="", flush=True)
 
     def _text(self, accounts: Mapping[str, Credentials], state: DevState) -> str:

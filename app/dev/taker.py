@@ -38,7 +38,7 @@ class Taker(Bot):
         """Send orders at random moments."""
         await session.subscribe("balances", *(f"ticker:{book.symbol}" for book in self._books))
         while True:
-            order = self._next_order()
+            order = self.next_order()
             if order is not None:
                 # Refused: nothing was there to trade with any more, or too little money for once.
                 with contextlib.suppress(RequestRefused):
@@ -51,7 +51,7 @@ class Taker(Bot):
         if frame.get("type") == "ticker":
             self._tickers[frame["symbol"]] = frame
 
-    def _next_order(self) -> dict[str, Any] | None:
+    def next_order(self) -> dict[str, Any] | None:
         """Return an order for a book that has the other side, or None."""
         book = self._random.choice(self._books)
         buys = self._random.random() < 0.5 - LEAN_WEIGHT * self.lean(book)
