@@ -178,8 +178,12 @@ def valkey_for(owner: Owner | None) -> Path:
 
 def _copied(sources: list[Path], root: Path) -> Path:
     """Return a cached copy of files and folders, with the places they have below root."""
-    newest = max(source.stat().st_mtime_ns for source in sources)
-    key = hashlib.sha256(f"{sources}{newest}".encode()).hexdigest()[:16]
+    # By content, so that all environments with the same wheel share one copy.
+    digest = hashlib.blake2b(digest_size=8)
+    for source in sources:
+        if source.is_file():
+            digest.update(source.read_bytes())
+    key = digest.hexdigest()
     failures = []
     for base in CACHE_PLACES:
         try:

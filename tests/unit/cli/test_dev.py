@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.cli.dev import app as cli
+from app.cli.roles import app as cli
 from app.dev import supervisor
 from app.dev.options import DevOptions
 
