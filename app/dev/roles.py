@@ -15,9 +15,14 @@ _SHARED = (
     "app.cli",
     "app.logs",
     "app.storage.migrate",
+    "uvicorn.lifespan.off",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.websockets.websockets_sansio_impl",
     "uvloop",
+    "alembic.command",
+    "alembic.config",
 )
-"""What the roles import; a module that is missing here is imported by each role for itself."""
+"""What the roles and the migration import; a module that is missing here each role imports for itself."""
 
 
 def import_ahead() -> None:
