@@ -68,3 +68,27 @@ async def test_failure_after_the_answer_began_is_not_papered_over() -> None:
     with pytest.raises(RuntimeError, match="broken off"):
         await Edge(breaks)(scope, None, send)  # type: ignore[arg-type]  # receives nothing
     assert len(sent) == 1
+
+
+async def test_client_that_goes_away_while_sending_is_no_failure_of_ours(
+    stack: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    sent = []
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/orders",
+        "raw_path": b"/v1/orders",
+        "query_string": b"",
+        "headers": [],
+    }
+    await stack.app(scope, receive, send)
+    assert sent == []
+    assert caplog.records == []
