@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto is text on a terminal, else json")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Loopback port on which engine and worker show their metrics; 0 is off"
+    )
     stream_messages_per_s: int = Field(
         500,
         ge=0,

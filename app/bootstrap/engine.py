@@ -15,6 +15,7 @@ from app.bootstrap.startup import (
     open_journal,
     require_database,
     require_redis,
+    show_metrics,
     stop_event,
 )
 from app.bus.redis import RedisBus
@@ -54,7 +55,7 @@ async def open_bus(settings: Settings, epoch: int) -> AsyncIterator[RedisBus]:
 
 async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> int:
     """Lead the shard, or stand by until it has no leader."""
-    metrics.announce(role="engine", version=__version__)
+    show_metrics("engine", settings.metrics_port)
     stop = stop_event()
     await require_database(settings.database_url)
     await require_redis(settings.redis_url)

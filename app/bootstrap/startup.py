@@ -5,6 +5,9 @@ import signal
 import socket
 from urllib.parse import urlsplit
 
+from prometheus_client import start_http_server
+
+from app import __version__, metrics
 from app.bus.redis import RedisBus
 from app.config import Settings
 from app.errors import BusUnavailable, JournalUnavailable, StartupError
@@ -38,6 +41,17 @@ def bind(host: str, port: int) -> socket.socket:
         raise StartupError(f"cannot bind {host}:{port}: {error.strerror}") from error
     sock.setblocking(False)
     return sock
+
+
+def show_metrics(role: str, port: int) -> None:
+    """Show the metrics of a role without an HTTP interface of its own, if a port is set. Raises StartupError."""
+    metrics.announce(role=role, version=__version__)
+    if not port:
+        return
+    try:
+        start_http_server(port, addr="127.0.0.1", registry=metrics.REGISTRY)
+    except OSError as error:
+        raise StartupError(f"cannot bind 127.0.0.1:{port} for metrics: {error.strerror}") from error
 
 
 async def require_database(url: str) -> None:

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from app import __version__, metrics
-from app.bootstrap.startup import EXIT_OK, open_journal, require_database, stop_event
+from app.bootstrap.startup import EXIT_OK, open_journal, require_database, show_metrics, stop_event
 from app.config import Settings
 from app.projections.runner import ProjectionRunner
 from app.storage.database import asyncpg_dsn
@@ -11,7 +10,7 @@ from app.storage.database import asyncpg_dsn
 
 async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> int:
     """Follow the journal into the tables until stopped."""
-    metrics.announce(role="worker", version=__version__)
+    show_metrics("worker", settings.metrics_port)
     stop = stop_event()
     await require_database(settings.database_url)
     probe = await open_journal(settings)

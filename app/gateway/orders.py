@@ -4,6 +4,7 @@ from collections import OrderedDict
 from datetime import datetime
 from time import time_ns
 
+from app import metrics
 from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, PlaceOrder
 from app.domain.decimals import parse_decimal
 from app.domain.enums import OrderType, SelfTradePrevention, Side, TimeInForce
@@ -145,8 +146,13 @@ class OrderGateway:
     async def _submit(
         self, principal: Principal, command: Command, session_id: str | None, deadline_ms: int | None = None
     ) -> Outcome:
-        outcome = await self._link.submit(command, session_id=session_id, deadline_ms=deadline_ms)
+        try:
+            outcome = await self._link.submit(command, session_id=session_id, deadline_ms=deadline_ms)
+        except ApiError as error:
+            metrics.ORDERS.labels(error.code).inc()
+            raise
         self._remember(principal.account_id, outcome.engine_seq)
+        metrics.ORDERS.labels(_code_of(outcome)).inc()
         if outcome.rejection is not None:
             symbol = command.symbol if isinstance(command, PlaceOrder) else None
             instrument = None if symbol is None else self._instruments.get(symbol)
@@ -223,6 +229,13 @@ def deadline_left_ms(text: str) -> int:
     if left <= 0:
         raise ApiError("deadline_exceeded", "the deadline passed before execution")
     return min(left, DEADLINE_MS_MAX)
+
+
+def _code_of(outcome: Outcome) -> str:
+    """Return the label under which an outcome is counted."""
+    if outcome.rejection is not None:
+        return outcome.rejection.reason.value
+    return "duplicate" if outcome.duplicate else "accepted"
 
 
 def _limited(principal: Principal) -> tuple[str, ...] | None:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from app import metrics
 from app.errors import BusUnavailable
 from app.protocol.ports import Bus, BusEntry
 
@@ -62,6 +63,7 @@ class Publisher:
                 backoff = BACKOFF_FIRST_S
             except BusUnavailable as error:
                 log.warning("bus_unavailable", reason=str(error))
+                metrics.BUS_LAG_COMMANDS.set(self._head_seq - max(self._published, 0))
                 self._published = -1
                 await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not a secret)
                 backoff = min(backoff * 2, BACKOFF_MAX_S)
@@ -98,6 +100,7 @@ class Publisher:
             self._published = -1
             raise
         self._published = entries[-1].last_seq
+        metrics.BUS_LAG_COMMANDS.set(self._head_seq - self._published)
         if self._published - self._trimmed >= TRIM_EVERY:
             self._trimmed = self._published
             await self._bus.trim(max(self._published - TRIM_KEEP, 0))
