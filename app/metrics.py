@@ -4,6 +4,8 @@ Names are `orderwire_<noun>_<unit>[_total]`. Label values come from closed sets 
 never from input, so the number of series is bounded. A metric is here only if some code sets it.
 """
 
+import contextlib
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -59,9 +61,21 @@ CHANNELS_OPEN = Gauge("orderwire_channels_open", "Channel subscriptions of this 
 ProcessCollector(registry=REGISTRY)
 
 
+_OF_ROLE = {
+    "api": (ORDERS, SESSIONS_OPEN, CHANNELS_OPEN),
+    "engine": (BATCH_COMMANDS, COMMIT_SECONDS, BUS_LAG_COMMANDS),
+}
+
+
 def announce(*, role: str, version: str) -> None:
-    """State what this process is."""
+    """State what this process is, and show only the metrics that its role sets: others would stand still at 0."""
     BUILD.info({"role": role, "version": version})
+    for owner, owned in _OF_ROLE.items():
+        for metric in owned:
+            with contextlib.suppress(KeyError):
+                REGISTRY.unregister(metric)
+            if owner == role:
+                REGISTRY.register(metric)
 
 
 def exposition() -> bytes:

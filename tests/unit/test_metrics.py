@@ -1,7 +1,9 @@
 """Metrics: names, help texts, closed label sets, exposition."""
 
 import re
+from collections.abc import Iterator
 
+import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -11,23 +13,31 @@ LABELS = {"orderwire_build": {"role", "version"}, "orderwire_orders": {"code"}}
 NAME = re.compile(r"orderwire_[a-z]+(_[a-z]+)+")
 
 
-def own_families() -> list[Metric]:
+@pytest.fixture(autouse=True)
+def shown_as_a_replica() -> Iterator[None]:
+    yield
     metrics.announce(role="api", version="0.1.0")
-    metrics.ORDERS.labels(code="accepted").inc()
+
+
+def own_families(role: str) -> list[Metric]:
+    metrics.announce(role=role, version="0.1.0")
     text = metrics.exposition().decode()
     return [family for family in text_string_to_metric_families(text) if not family.name.startswith("process_")]
 
 
+def families_of_all_roles() -> list[Metric]:
+    metrics.ORDERS.labels(code="accepted").inc()
+    return own_families("api") + own_families("engine")
+
+
 def test_names_follow_the_pattern_and_every_metric_has_a_help_text() -> None:
-    families = own_families()
-    assert len(families) >= 7
-    for family in families:
+    for family in families_of_all_roles():
         assert all(NAME.fullmatch(sample.name) for sample in family.samples), family.name
         assert len(family.documentation) > 20, family.name
 
 
 def test_labels_are_the_declared_closed_sets() -> None:
-    for family in own_families():
+    for family in families_of_all_roles():
         name = family.name.removesuffix("_total").removesuffix("_info")
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
         assert labels == LABELS.get(name, set()), family.name
@@ -36,3 +46,16 @@ def test_labels_are_the_declared_closed_sets() -> None:
 def test_process_states_what_it_is() -> None:
     metrics.announce(role="engine", version="1.2.3")
     assert b'orderwire_build_info{role="engine",version="1.2.3"} 1.0' in metrics.exposition()
+
+
+@pytest.mark.parametrize(
+    ("role", "shown"),
+    [
+        ("api", {"orderwire_orders", "orderwire_sessions_open", "orderwire_channels_open"}),
+        ("engine", {"orderwire_batch_commands", "orderwire_commit_seconds", "orderwire_bus_lag_commands"}),
+        ("worker", set()),
+    ],
+)
+def test_role_shows_only_what_it_sets(role: str, shown: set[str]) -> None:
+    metrics.announce(role=role, version="0.1.0")
+    assert {family.name for family in own_families(role)} - {"orderwire_build_info", "orderwire_build"} == shown
