@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from app.dev.client import JsonObject, RequestRefused, StreamSession
-from app.feed.command_set import BestPrices, CommandSet, ExpectedFill, FeedCommand
+from app.feed.command_set import BestPrices, CommandSet, ExpectedFill, FeedCommand, SeedOrder
 from app.feed.comparison import Comparison
 from app.feed.market import FeedMarket
 
@@ -68,7 +68,7 @@ class Player:
     async def seed(self) -> None:
         """Place the resting orders."""
         for order in self._commands.seed:
-            await self._place(None, order.order, order.side, order.price, order.quantity)
+            await self._place(order, command=None)
         await self._settle(0)
 
     async def play(self, comparison: Comparison, progress: Callable[[int], None]) -> None:
@@ -86,7 +86,7 @@ class Player:
         if kind in "NI":
             time_in_force = "ioc" if kind == "I" else "gtc"
             await self._turn(side, comparison)
-            await self._place(command, order, side, command.price, command.quantity, time_in_force)
+            await self._place(command, command=command, time_in_force=time_in_force)
         elif order not in self._names:
             comparison.unknown_orders += 1
             comparison.check_best(number, self._best)
@@ -98,30 +98,26 @@ class Player:
             await self._turn(side, comparison)
             self._send(None if kind == "R" else command, order, "order.cancel", client_order_id=self._names[order])
             if kind == "R":
-                await self._place(command, order, side, command.price, command.quantity)
+                await self._place(command, command=command)
         await self._settle(IN_FLIGHT_MAX - 2, comparison)
 
     async def _place(
-        self,
-        command: FeedCommand | None,
-        order: int,
-        side: int,
-        price: int,
-        quantity: int,
-        time_in_force: str = "gtc",
+        self, item: SeedOrder | FeedCommand, *, command: FeedCommand | None, time_in_force: str = "gtc"
     ) -> None:
+        """Place an order of the seed or of a command; `command` is who the answer belongs to, if anybody."""
+        order, side = item.order, item.side
         if side != self._side:
             await self._settle(0)
             self._side = side
         renewed = self._renewed[order] = self._renewed.get(order, 0) + 1
         name = self._names[order] = f"{order}.{renewed}"
-        self._totals[order] = quantity
+        self._totals[order] = item.quantity
         body: dict[str, Any] = {
             "symbol": self._market.symbol,
             "side": "buy" if side == 1 else "sell",
             "type": "limit",
-            "price": str(price),
-            "quantity": str(quantity),
+            "price": str(item.price),
+            "quantity": str(item.quantity),
             "time_in_force": time_in_force,
             "client_order_id": name,
         }

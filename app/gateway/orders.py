@@ -52,7 +52,7 @@ class OrderGateway:
         members = _order_members(outcome, instrument)
         assert outcome.order is not None  # noqa: S101  # an outcome without rejection has its order
         fills = [shapes.fill_shape(fill, outcome.order, instrument, outcome.timestamp_ns) for fill in outcome.fills]
-        return schemas.PlacedOrder(**members, fills=fills, duplicate=outcome.duplicate)  # type: ignore[arg-type]
+        return schemas.PlacedOrder(**members, fills=fills, duplicate=outcome.duplicate)  # type: ignore[arg-type]  # members match by construction, tested
 
     async def cancel(
         self,
@@ -69,7 +69,7 @@ class OrderGateway:
         command = CancelOrder(principal.account_id, number, client_order_id, _limited(principal))
         outcome = await self._submit(principal, command, session_id)
         members = _order_members(outcome, self._of(outcome))
-        return schemas.CanceledOrder(**members)  # type: ignore[arg-type]
+        return schemas.CanceledOrder(**members)  # type: ignore[arg-type]  # members match by construction, tested
 
     async def amend(
         self,
@@ -99,7 +99,7 @@ class OrderGateway:
         )
         outcome = await self._submit(principal, command, session_id)
         members = _order_members(outcome, self._of(outcome))
-        return schemas.AmendedOrder(**members, priority=outcome.priority)  # type: ignore[arg-type]
+        return schemas.AmendedOrder(**members, priority=outcome.priority)  # type: ignore[arg-type]  # members match by construction, tested
 
     async def cancel_all(
         self,
