@@ -11,6 +11,7 @@ from app.api.openapi import document
 from app.domain.enums import OrderReason, RejectReason, TimeInForce
 from app.domain.events import PrivateEvent
 from app.main import Services, create_app
+from app.protocol.close_codes import Close
 from app.protocol.codes import CODES
 from app.protocol.messages import AnyClientMessage, ServerFrame
 from tests.tidy.tree import text
@@ -87,6 +88,11 @@ def test_every_private_event_is_listed() -> None:
         word for word in words(section("Private channels")) if re.fullmatch(r"(order|trade|balance)\.[a-z_]+", word)
     }
     assert listed == tags(get_args(PrivateEvent))
+
+
+def test_every_close_code_is_listed() -> None:
+    listed = re.findall(r"^\| (\d{4}) \|", section("Liveness"), re.MULTILINE)
+    assert [int(code) for code in listed] == sorted(Close)
 
 
 @pytest.mark.parametrize("enum", [OrderReason, TimeInForce])
