@@ -169,7 +169,7 @@ class Journal:
         if head is None:
             await self._answer(lambda connection: connection.execute(_GENESIS, self.shard, GENESIS_HASH))
             head = await self._head()
-            assert head is not None, f"expected a head row of shard {self.shard} after writing it"  # noqa: S101  # narrows what was written just now
+            assert head is not None, f"expected a head row of shard {self.shard} after writing it"  # noqa: S101  # just written
         return head
 
     async def take_over(self, observed: Head, *, owner: str, address: str, build: str) -> Head | None:
