@@ -21,14 +21,14 @@ class Person(NamedTuple):
     token: str
 
 
-def banner(options: DevOptions, accounts: Mapping[str, Credentials], person: Person) -> str:
+def banner(options: DevOptions, accounts: Mapping[str, Credentials], person: Person, *, keeps_data: bool) -> str:
     """Return the text."""
     rest, stream = options.rest_urls[0], options.stream_urls[-1]
     alice = accounts["alice"]
     order, subscription = json.dumps(EXAMPLE_ORDER), json.dumps(EXAMPLE_SUBSCRIPTION)
     market = "The demo market trades." if options.demo else "The books are empty."
     return f"""
-Orderwire is up. {market} Ctrl+C stops everything{"" if options.data_dir else " and removes its data"}.
+Orderwire is up. {market} Ctrl+C stops everything{"" if keeps_data else " and removes its data"}.
 
   REST       {"  ".join(options.rest_urls)}
   WebSocket  {"  ".join(options.stream_urls)}

@@ -39,7 +39,6 @@ WATCH_EVERY_S = 0.1
 DEV_FILE = Path(".orderwire") / "dev.json"
 """Where other commands look for addresses and keys. It stays after the end: with a data folder the keys stay good."""
 SHOWN_ACCOUNTS = (*catalog.CLIENTS, catalog.ADMINISTRATOR)
-ALICE_EMAIL = "alice@example.com"
 
 _PROBE_TIMEOUT_S = 2.0
 _PROBE_EVERY_S = 0.01
@@ -105,8 +104,13 @@ class Supervisor:
         self._servers.wait()
         self._migrate()
         self._start_roles(state)
-        accounts = self._seed(state)
-        self._publish(accounts, state)
+        from app.dev.client import RequestRefused
+
+        try:
+            self._seed(state)
+            self._publish(state)
+        except (RequestRefused, OSError, TimeoutError) as error:
+            raise StartupError(f"the exchange could not be seeded: {type(error).__name__} {error}") from error
 
     def watch(self) -> None:
         """Start again what ends, until a signal comes."""
@@ -150,30 +154,25 @@ class Supervisor:
         for port in self._options.ports:
             self._crew.add("api", {**os.environ, "ORDERWIRE_API_PORT": str(port)})
 
-    def _seed(self, state: DevState) -> dict[str, Credentials]:
-        """Fill a new exchange; one that was filled before is left exactly as it is. Returns all credentials."""
-        from app.dev.client import RequestRefused
+    def _seed(self, state: DevState) -> None:
+        """Fill a new exchange; one that was filled before is left exactly as it is."""
         from app.dev.seed import engine_sequence, seed, wait_visible
 
         rest = self._options.rest_urls
         if not state.credentials:
             self._make_administrator(state)
         self._wait_ready()
-        try:
-            position = asyncio.run(engine_sequence(rest[0], state.credentials[catalog.ADMINISTRATOR]))
-            if position is None:
-                # The database behind the stored keys was replaced.
-                self._make_administrator(state)
-            if position is None or not state.is_seeded:
-                seeded = asyncio.run(seed(rest[0], state.credentials, demo=self._options.demo))
-                state.save(seeded.credentials, is_seeded=True)
-                position = seeded.engine_seq
-            if self._options.demo:
-                self._start_market(state.credentials)
-            asyncio.run(wait_visible(rest, state.credentials["alice"], position))
-        except (RequestRefused, OSError, TimeoutError) as error:
-            raise StartupError(f"the exchange could not be seeded: {type(error).__name__} {error}") from error
-        return state.credentials
+        position = asyncio.run(engine_sequence(rest[0], state.credentials[catalog.ADMINISTRATOR]))
+        if position is None:
+            # The database behind the stored keys was replaced.
+            self._make_administrator(state)
+        if position is None or not state.is_seeded:
+            seeded = asyncio.run(seed(rest[0], state.credentials, demo=self._options.demo))
+            state.save(seeded.credentials, is_seeded=True)
+            position = seeded.engine_seq
+        if self._options.demo:
+            self._start_market(state.credentials)
+        asyncio.run(wait_visible(rest, state.credentials["alice"], position))
 
     def _make_administrator(self, state: DevState) -> None:
         from app.bootstrap.administrator import bootstrap_admin
@@ -217,11 +216,11 @@ class Supervisor:
             waiting -= {port for port in waiting if _is_ready(port)}
             time.sleep(_PROBE_EVERY_S)
 
-    def _publish(self, accounts: Mapping[str, Credentials], state: DevState) -> None:
+    def _publish(self, state: DevState) -> None:
         facts = {
             "rest": self._options.rest_urls,
             "ws": self._options.stream_urls,
-            "accounts": {name: msgspec.to_builtins(accounts[name]) for name in SHOWN_ACCOUNTS},
+            "accounts": {name: msgspec.to_builtins(state.credentials[name]) for name in SHOWN_ACCOUNTS},
         }
         line = json.dumps(facts) + "\n"
         try:
@@ -229,15 +228,15 @@ class Supervisor:
             write_private(DEV_FILE, line)
         except OSError as error:
             raise StartupError(f"cannot write {DEV_FILE.absolute()}: {error.strerror}") from error
-        print(line if self._options.json else self._text(accounts, state), end="", flush=True)
+        print(line if self._options.json else self._text(state), end="", flush=True)
 
-    def _text(self, accounts: Mapping[str, Credentials], state: DevState) -> str:
-        from app.dev.banner import Person, banner
+    def _text(self, state: DevState) -> str:
+        from app.dev.banner import banner
         from app.dev.seed import sign_in
 
-        rest = self._options.rest_urls[0]
-        signing_in = sign_in(rest, accounts, name="alice", email=ALICE_EMAIL, password=state.password)
-        return banner(self._options, accounts, Person(ALICE_EMAIL, state.password, asyncio.run(signing_in)))
+        person = asyncio.run(sign_in(self._options.rest_urls[0], state.credentials, password=state.password))
+        keeps_data = self._database_is_given or not self._servers.temporary
+        return banner(self._options, state.credentials, person, keeps_data=keeps_data)
 
 
 def _is_ready(port: int) -> bool:

@@ -71,7 +71,9 @@ def test_forked_role_is_a_process_of_its_own() -> None:
 def test_forked_role_dies_with_its_parent(number: int) -> None:
     parent = run("wait")
     assert parent.stdout is not None
+    assert parent.stderr is not None
     pid = int(parent.stdout.readline())
+    assert parent.stderr.readline()
     parent.send_signal(number)
     parent.communicate(timeout=20)
     assert eventually(lambda: not Path(f"/proc/{pid}").exists(), 5.0)
