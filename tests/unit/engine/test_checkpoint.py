@@ -9,6 +9,7 @@ import pytest
 from app.domain.commands import Command, StartEpoch, UpdateAccount
 from app.domain.enums import AccountStatus, PostOnly, SelfTradePrevention
 from app.engine import invariants
+from app.engine.book import BookSide
 from app.engine.checkpoint import load, state_hash
 from app.engine.engine import ENGINE_VERSION, Engine
 from app.errors import JournalDamaged
@@ -52,6 +53,7 @@ def lively() -> Engine:
         taker_fee=PERCENT,
     )
     accepted(engine, StartEpoch(2))
+    accepted(engine, amend(1, quantity=6))  # behind order 2 from now on
     accepted(engine, sell(CAROL, quantity=2, price=99))
     accepted(engine, buy(CAROL, quantity=2, price=3, time_in_force=IOC, client_order_id="gone"))
     accepted(engine, update(taker_fee=2 * PERCENT, min_quantity=1))
@@ -126,6 +128,18 @@ def test_checkpoint_of_another_engine_version_is_refused_naming_both() -> None:
         load(data, state_hash(data), 99)
 
 
+def queues(side: BookSide) -> list[list[int]]:
+    """Return the order ids of each level, first in the queue first."""
+    found: list[list[int]] = []
+    for level in side.best_first():
+        found.append([])
+        order = level.head
+        while order is not None:
+            found[-1].append(order.order_id)
+            order = order.behind
+    return found
+
+
 Look = Callable[[Engine], object]
 
 
@@ -135,13 +149,14 @@ Look = Callable[[Engine], object]
         lambda engine: [order.order_id for order in engine.state.closed],
         lambda engine: {number: order.snapshot() for number, order in engine.state.orders.items()},
         lambda engine: {number: list(account.open_orders) for number, account in engine.state.accounts.items()},
+        lambda engine: [queues(side) for book in engine.state.books.values() for side in (book.bids, book.asks)],
         lambda engine: {number: sorted(account.client_ids) for number, account in engine.state.accounts.items()},
         lambda engine: engine.state.transfers,
         lambda engine: [(book.seq, book.trade_id, book.last_price) for book in engine.state.books.values()],
         lambda engine: (engine.state.epoch, engine.state.timestamp_ns, engine.state.last_order_id),
         lambda engine: engine.state.account_names,
     ],
-    ids=["closed", "orders", "open orders", "client ids", "transfers", "books", "counters", "names"],
+    ids=["closed", "orders", "open orders", "queues", "client ids", "transfers", "books", "counters", "names"],
 )
 def test_restored_state_holds(look: Look) -> None:
     engine = lively()
