@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.events import OrderState, PrivateEvent
@@ -14,6 +14,14 @@ from app.storage.orders import list_open_orders
 from app.storage.tables import account_events, accounts
 
 _event: msgspec.msgpack.Decoder[PrivateEvent] = msgspec.msgpack.Decoder(PrivateEvent)
+
+_AFTER = (
+    select(account_events.c.event, account_events.c.timestamp_ns)
+    .where(account_events.c.account_id == bindparam("account_id"), account_events.c.account_seq > bindparam("after"))
+    .order_by(account_events.c.account_seq)
+    .limit(bindparam("count"))
+)
+_ACCOUNT_SEQ = select(accounts.c.account_seq).where(accounts.c.account_id == bindparam("account_id"))
 
 
 class AccountSnapshot(NamedTuple):
@@ -37,7 +45,7 @@ async def account_snapshot(engine: AsyncEngine, shard: int, account_id: int) -> 
     """Return an account's open orders and balances as of one projected batch."""
     async with engine.connect() as plain:
         connection = await plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        account_seq = await connection.scalar(select(accounts.c.account_seq).where(accounts.c.account_id == account_id))
+        account_seq = await connection.scalar(_ACCOUNT_SEQ, {"account_id": account_id})
         return AccountSnapshot(
             cursor=await cursor(connection, shard),
             account_seq=account_seq or 0,
@@ -50,11 +58,6 @@ async def events_after(
     source: AsyncEngine | AsyncConnection, account_id: int, account_seq: int, limit: int
 ) -> list[AccountEvent]:
     """Return an account's events after `account_seq`, oldest first; a gap before the first means older are gone."""
-    query = (
-        select(account_events.c.event, account_events.c.timestamp_ns)
-        .where(account_events.c.account_id == account_id, account_events.c.account_seq > account_seq)
-        .order_by(account_events.c.account_seq)
-        .limit(limit)
-    )
     async with reading(source) as connection:
-        return [AccountEvent(_event.decode(event), at_ns) for event, at_ns in await connection.execute(query)]
+        rows = await connection.execute(_AFTER, {"account_id": account_id, "after": account_seq, "count": limit})
+        return [AccountEvent(_event.decode(event), at_ns) for event, at_ns in rows]

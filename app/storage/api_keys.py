@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.storage.database import reading, writing
@@ -24,6 +24,9 @@ class ApiKey(NamedTuple):
     created_at_ms: int
     expires_at_ms: int | None
     revoked_at_ms: int | None
+
+
+_BY_ID = select(api_keys).where(api_keys.c.key_id == bindparam("key_id"))
 
 
 async def insert_key(source: AsyncEngine | AsyncConnection, key: ApiKey) -> None:
@@ -49,7 +52,7 @@ async def insert_key(source: AsyncEngine | AsyncConnection, key: ApiKey) -> None
 async def get_key(source: AsyncEngine | AsyncConnection, key_id: str) -> ApiKey | None:
     """Return a key, a revoked or expired one too, or None."""
     async with reading(source) as connection:
-        row = (await connection.execute(select(api_keys).where(api_keys.c.key_id == key_id))).one_or_none()
+        row = (await connection.execute(_BY_ID, {"key_id": key_id})).one_or_none()
     return None if row is None else _key(row)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.errors import ApiError
@@ -16,13 +16,15 @@ POLL_FIRST_S = 0.002
 POLL_MAX_S = 0.02
 RETRY_AFTER_MS = 250
 
-_CURSOR = select(projection_cursors.c.last_seq).where(projection_cursors.c.projection == CORE)
+_CURSOR = select(projection_cursors.c.last_seq).where(
+    projection_cursors.c.projection == CORE, projection_cursors.c.shard == bindparam("shard")
+)
 
 
 async def cursor(source: AsyncEngine | AsyncConnection, shard: int) -> int:
     """Return the last sequence that the core projection has applied, 0 if none."""
     async with reading(source) as connection:
-        return await connection.scalar(_CURSOR.where(projection_cursors.c.shard == shard)) or 0
+        return await connection.scalar(_CURSOR, {"shard": shard}) or 0
 
 
 async def wait_applied(engine: AsyncEngine, shard: int, min_seq: int, timeout_s: float = 2.0) -> int:

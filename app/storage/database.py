@@ -8,8 +8,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
-from sqlalchemy import URL, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy import URL, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    DisconnectionError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -73,15 +81,24 @@ def create_database_engine(url: str, *, pool_size: int) -> AsyncEngine:
             },
         )
 
-    return create_async_engine(
+    engine = create_async_engine(
         _parsed(url).set(drivername="postgresql+asyncpg"),
         async_creator=connect,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_WAIT_S,
-        # A connection that died with a restarted server is replaced before a reader notices.
-        pool_pre_ping=True,
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _refuse_closed(connection: DBAPIConnection, *_: object) -> None:
+    """Let the pool replace a connection that died with its server, before a reader notices.
+
+    The driver knows without asking: a ping would cost three round trips before each read.
+    """
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def is_database_fault(error: BaseException) -> bool:

@@ -4,10 +4,11 @@ What changes stands in columns, what never does in `terms`; together they give b
 that the order's last event carried.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.commands import PlaceOrder
@@ -33,6 +34,12 @@ _SELECT = select(
     orders.c.updated_ns,
     orders.c.engine_seq,
 )
+_OWNED = _SELECT.where(orders.c.account_id == bindparam("account_id"))
+_BY_ID = _OWNED.where(orders.c.order_id == bindparam("order_id"))
+_BY_CLIENT_ID = (
+    _OWNED.where(orders.c.client_order_id == bindparam("client_order_id")).order_by(orders.c.order_id.desc()).limit(1)
+)
+_OPEN = _OWNED.where(IS_OPEN).order_by(orders.c.order_id)
 
 
 class OrderFilters(NamedTuple):
@@ -48,19 +55,14 @@ class OrderFilters(NamedTuple):
 
 async def get_order(source: AsyncEngine | AsyncConnection, account_id: int, order_id: int) -> OrderState | None:
     """Return an account's order, or None."""
-    return await _first(source, _SELECT.where(orders.c.account_id == account_id, orders.c.order_id == order_id))
+    return await _first(source, _BY_ID, {"account_id": account_id, "order_id": order_id})
 
 
 async def get_order_by_client_id(
     source: AsyncEngine | AsyncConnection, account_id: int, client_order_id: str
 ) -> OrderState | None:
     """Return an account's newest order with this client order id, or None."""
-    return await _first(
-        source,
-        _SELECT.where(orders.c.account_id == account_id, orders.c.client_order_id == client_order_id)
-        .order_by(orders.c.order_id.desc())
-        .limit(1),
-    )
+    return await _first(source, _BY_CLIENT_ID, {"account_id": account_id, "client_order_id": client_order_id})
 
 
 async def list_orders(
@@ -91,38 +93,45 @@ async def list_orders(
         query = query.where(orders.c.created_ns >= filters.since_ns)
     if filters.until_ns is not None:
         query = query.where(orders.c.created_ns < filters.until_ns)
-    return await _all(source, query.order_by(orders.c.order_id.desc()).limit(limit))
+    return await _all(source, query.order_by(orders.c.order_id.desc()).limit(limit), {})
 
 
 async def list_open_orders(source: AsyncEngine | AsyncConnection, account_id: int) -> list[OrderState]:
     """Return all open orders of an account, oldest first."""
-    return await _all(source, _SELECT.where(orders.c.account_id == account_id, IS_OPEN).order_by(orders.c.order_id))
+    return await _all(source, _OPEN, {"account_id": account_id})
 
 
-async def _first(source: AsyncEngine | AsyncConnection, query: Select[*tuple[Any, ...]]) -> OrderState | None:
+async def _first(
+    source: AsyncEngine | AsyncConnection, query: Select[*tuple[Any, ...]], values: Mapping[str, object]
+) -> OrderState | None:
     async with reading(source) as connection:
-        row = (await connection.execute(query)).first()
+        row = (await connection.execute(query, values)).first()
     return None if row is None else _state(row)
 
 
-async def _all(source: AsyncEngine | AsyncConnection, query: Select[*tuple[Any, ...]]) -> list[OrderState]:
+async def _all(
+    source: AsyncEngine | AsyncConnection, query: Select[*tuple[Any, ...]], values: Mapping[str, object]
+) -> list[OrderState]:
     async with reading(source) as connection:
-        return [_state(row) for row in await connection.execute(query)]
+        return [_state(row) for row in await connection.execute(query, values)]
 
 
 def _state(row: Row[*tuple[Any, ...]]) -> OrderState:
+    order_id, terms, status, version, price, quantity, filled, notional, fees, reason, created, updated, engine_seq = (
+        row
+    )
     return OrderState(
-        order_id=row.order_id,
-        terms=_terms.decode(row.terms),
-        status=OrderStatus(row.status),
-        version=row.version,
-        price=row.price,
-        quantity=row.quantity,
-        filled_quantity=row.filled_quantity,
-        notional=row.notional,
-        fees=row.fees,
-        reason=None if row.reason is None else OrderReason(row.reason),
-        created_ns=row.created_ns,
-        updated_ns=row.updated_ns,
-        engine_seq=row.engine_seq,
+        order_id=order_id,
+        terms=_terms.decode(terms),
+        status=OrderStatus(status),
+        version=version,
+        price=price,
+        quantity=quantity,
+        filled_quantity=filled,
+        notional=notional,
+        fees=fees,
+        reason=None if reason is None else OrderReason(reason),
+        created_ns=created,
+        updated_ns=updated,
+        engine_seq=engine_seq,
     )

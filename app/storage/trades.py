@@ -112,18 +112,7 @@ async def _all(source: AsyncEngine | AsyncConnection, query: Select[*tuple[Any, 
 
 
 def _trade(row: Row[*tuple[Any, ...]]) -> TradeRow:
+    symbol, trade_id, engine_seq, price, quantity, taker_side, *parties, timestamp_ns = row
     return TradeRow(
-        TradeExecuted(
-            symbol=row.symbol,
-            trade_id=row.trade_id,
-            engine_seq=row.engine_seq,
-            price=row.price,
-            quantity=row.quantity,
-            taker_side=Side(row.taker_side),
-            maker_order_id=row.maker_order_id,
-            taker_order_id=row.taker_order_id,
-            maker_account_id=row.maker_account_id,
-            taker_account_id=row.taker_account_id,
-        ),
-        row.timestamp_ns,
+        TradeExecuted(symbol, trade_id, engine_seq, price, quantity, Side(taker_side), *parties), timestamp_ns
     )

@@ -162,7 +162,8 @@ async def test_two_projectors_at_once_apply_every_row_once(engine: AsyncEngine, 
         while reached < rows[-1].last_seq:
             reached = await projector.apply([row for row in rows if row.last_seq > reached][:3])
 
-    await asyncio.gather(*(follow(projector) for projector in projectors))
+    async with asyncio.timeout(30.0):
+        await asyncio.gather(*(follow(projector) for projector in projectors))
 
     await assert_projected(engine, stream)
     for projector in projectors:
