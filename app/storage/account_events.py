@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.domain.events import OrderState, PrivateEvent
 from app.storage.balances import BalanceRow, list_balances
 from app.storage.cursors import cursor
-from app.storage.database import reading
+from app.storage.database import reading, reading_one_moment
 from app.storage.orders import list_open_orders
 from app.storage.tables import account_events, accounts
 
@@ -43,8 +43,7 @@ class AccountEvent(NamedTuple):
 
 async def account_snapshot(engine: AsyncEngine, shard: int, account_id: int) -> AccountSnapshot:
     """Return an account's open orders and balances as of one projected batch."""
-    async with engine.connect() as plain:
-        connection = await plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    async with reading_one_moment(engine) as connection:
         account_seq = await connection.scalar(_ACCOUNT_SEQ, {"account_id": account_id})
         return AccountSnapshot(
             cursor=await cursor(connection, shard),

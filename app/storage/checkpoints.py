@@ -11,6 +11,7 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.storage.database import writing
 from app.storage.tables import checkpoints
 
 KEPT = 3
@@ -48,7 +49,7 @@ async def save(engine: AsyncEngine, checkpoint: Checkpoint) -> None:
         .order_by(checkpoints.c.last_seq.desc())
         .limit(KEPT)
     )
-    async with engine.begin() as connection:
+    async with writing(engine) as connection:
         await connection.execute(_ALLOW_LARGE)
         await connection.execute(
             statement.on_conflict_do_update(
@@ -68,7 +69,7 @@ async def load_newest_first(engine: AsyncEngine, shard: int) -> AsyncIterator[Ch
     query = select(*_COLUMNS).where(checkpoints.c.shard == shard).order_by(checkpoints.c.last_seq.desc()).limit(1)
     before: int | None = None
     while True:
-        async with engine.begin() as connection:
+        async with writing(engine) as connection:
             await connection.execute(_ALLOW_LARGE)
             older = query if before is None else query.where(checkpoints.c.last_seq < before)
             row = (await connection.execute(older)).one_or_none()

@@ -1,7 +1,7 @@
 """How a process reaches PostgreSQL: one spelling of the URL, one engine per process, one revision check.
 
-The read models' functions take an `AsyncEngine`, or an `AsyncConnection` where a caller wants several
-reads of one snapshot. Reads run in autocommit, one round trip each; writes commit at `writing`'s end.
+The read models' functions take an `AsyncEngine`, or the `AsyncConnection` of `reading_one_moment` where
+a caller wants several reads of one state. A read from an engine is one round trip, in autocommit.
 """
 
 from collections.abc import AsyncIterator
@@ -14,14 +14,14 @@ from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
     DisconnectionError,
-    OperationalError,
     ProgrammingError,
     SQLAlchemyError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from app.errors import StartupError
+from app.errors import JournalUnavailable, StartupError
+from app.storage.connection import is_server_fault
 
 REVISION = "0001"
 """Head of migrations/versions; a test compares the two, so that serving processes need not import alembic."""
@@ -101,21 +101,24 @@ def _refuse_closed(connection: DBAPIConnection, *_: object) -> None:
         raise DisconnectionError
 
 
-def is_database_fault(error: BaseException) -> bool:
-    """Return whether the error means that PostgreSQL is away or overloaded, rather than a mistake of ours."""
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(error, OperationalError)
-    return isinstance(error, OSError | TimeoutError | PoolTimeoutError | asyncpg.PostgresConnectionError)
-
-
 @asynccontextmanager
 async def reading(source: AsyncEngine | AsyncConnection) -> AsyncIterator[AsyncConnection]:
-    """Yield a connection for one read: autocommit from an engine, as it is when the caller holds a connection."""
+    """Yield a connection for one read: autocommit from an engine, as it is when the caller holds a connection.
+
+    Like the two below it raises JournalUnavailable when PostgreSQL is away.
+    """
     if isinstance(source, AsyncConnection):
         yield source
         return
-    async with source.connect() as connection:
+    async with _outages_named(), source.connect() as connection:
         yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@asynccontextmanager
+async def reading_one_moment(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Yield a connection whose reads all see the same committed state."""
+    async with _outages_named(), engine.connect() as connection:
+        yield await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
 @asynccontextmanager
@@ -124,8 +127,27 @@ async def writing(source: AsyncEngine | AsyncConnection) -> AsyncIterator[AsyncC
     if isinstance(source, AsyncConnection):
         yield source
         return
-    async with source.begin() as connection:
+    async with _outages_named(), source.begin() as connection:
         yield connection
+
+
+@asynccontextmanager
+async def _outages_named() -> AsyncIterator[None]:
+    """Tell an outage, which has a name and may pass, from a mistake of ours, which stays what it is."""
+    try:
+        yield
+    except (SQLAlchemyError, *CONNECT_FAULTS) as fault:
+        cause = _driver_error(fault)
+        if isinstance(fault, PoolTimeoutError) or is_server_fault(cause):
+            raise JournalUnavailable(f"PostgreSQL: {type(cause).__name__}: {cause}") from fault
+        raise
+
+
+def _driver_error(fault: BaseException) -> BaseException:
+    """Return what the driver said, without SQLAlchemy's wrapping and without the statement."""
+    if isinstance(fault, DBAPIError) and fault.orig is not None:
+        return fault.orig.__cause__ or fault.orig
+    return fault
 
 
 async def require_revision(engine: AsyncEngine) -> None:
@@ -136,7 +158,7 @@ async def require_revision(engine: AsyncEngine) -> None:
             found = (await connection.scalars(text("SELECT version_num FROM alembic_version"))).all()
     except ProgrammingError:
         raise StartupError(f"database {place} has no tables yet: run `orderwire migrate`") from None
-    except (SQLAlchemyError, *CONNECT_FAULTS) as fault:
+    except (JournalUnavailable, SQLAlchemyError, *CONNECT_FAULTS) as fault:
         raise cannot_use(place, fault) from fault
     if list(found) != [REVISION]:
         raise StartupError(
@@ -146,7 +168,8 @@ async def require_revision(engine: AsyncEngine) -> None:
 
 def cannot_use(place: str, fault: BaseException) -> StartupError:
     """Return the one line that an operator sees when a database cannot be used."""
-    if isinstance(fault, DBAPIError) and fault.orig is not None:
-        fault = fault.orig.__cause__ or fault.orig
-    lines = str(fault).splitlines() or ["no answer"]
-    return StartupError(f"cannot use the database {place}: {type(fault).__name__}: {lines[0]}")
+    if isinstance(fault, JournalUnavailable) and fault.__cause__ is not None:
+        fault = fault.__cause__
+    cause = _driver_error(fault)
+    lines = str(cause).splitlines() or ["no answer"]
+    return StartupError(f"cannot use the database {place}: {type(cause).__name__}: {lines[0]}")

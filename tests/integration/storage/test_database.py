@@ -5,10 +5,12 @@ import asyncio
 import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.errors import JournalUnavailable
 from app.storage.cursors import cursor
-from app.storage.database import create_database_engine, is_database_fault, reading, writing
+from app.storage.database import create_database_engine, reading, reading_one_moment, writing
 
 
 async def terminate_all(url: str) -> None:
@@ -58,22 +60,41 @@ async def test_a_write_that_fails_leaves_nothing(engine: AsyncEngine) -> None:
         assert await connection.scalar(text("SELECT count(*) FROM assets")) == 0
 
 
-async def test_an_outage_is_a_fault_and_a_mistake_is_not(engine: AsyncEngine, module_database_url: str) -> None:
-    async def fault_of(sql: str) -> BaseException:
-        with pytest.raises(Exception) as caught:  # noqa: PT011  # which one is what the test asks
-            async with reading(engine) as connection:
-                await connection.execute(text(sql))
-        return caught.value
+async def run(engine: AsyncEngine, sql: str) -> None:
+    async with reading(engine) as connection:
+        await connection.execute(text(sql))
 
-    assert is_database_fault(await fault_of("SELECT pg_terminate_backend(pg_backend_pid())"))
-    assert not is_database_fault(await fault_of("SELECT 1 / 0"))
-    assert not is_database_fault(await fault_of("SELECT nothing"))
 
+async def test_an_outage_has_its_name_and_a_mistake_keeps_its_own(engine: AsyncEngine) -> None:
+    with pytest.raises(JournalUnavailable, match="administrator"):
+        await run(engine, "SELECT pg_terminate_backend(pg_backend_pid())")
+    for mistake in ("SELECT 1 / 0", "SELECT nothing"):
+        with pytest.raises(DBAPIError):
+            await run(engine, mistake)
+
+
+async def test_no_server_is_an_outage_for_reads_snapshots_and_writes() -> None:
     nowhere = create_database_engine("postgresql://user:password@127.0.0.1:1/name", pool_size=1)
-    with pytest.raises(OSError) as refused:  # noqa: PT011  # its number differs by platform
-        await cursor(nowhere, 0)
-    assert is_database_fault(refused.value)
+    for attempt in (reading(nowhere), reading_one_moment(nowhere), writing(nowhere)):
+        with pytest.raises(JournalUnavailable, match="ConnectionRefused"):
+            async with attempt:
+                pass
     await nowhere.dispose()
+
+
+async def test_a_server_that_is_starting_up_is_an_outage(
+    module_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def starting(*_: object, **__: object) -> None:
+        raise asyncpg.CannotConnectNowError("the database system is starting up")
+
+    engine = create_database_engine(module_database_url, pool_size=1)
+    monkeypatch.setattr(asyncpg, "connect", starting)
+
+    with pytest.raises(JournalUnavailable, match="starting up"):
+        await cursor(engine, 0)
+
+    await engine.dispose()
 
 
 async def test_who_finds_the_pool_empty_waits_for_a_bounded_time(
@@ -82,8 +103,6 @@ async def test_who_finds_the_pool_empty_waits_for_a_bounded_time(
     monkeypatch.setattr("app.storage.database.POOL_WAIT_S", 0.1)
     engine = create_database_engine(module_database_url, pool_size=1)
     async with reading(engine):
-        with pytest.raises(Exception) as caught:  # noqa: PT011  # which one is what the test asks
+        with pytest.raises(JournalUnavailable):
             await cursor(engine, 0)
-
-    assert is_database_fault(caught.value)
     await engine.dispose()
