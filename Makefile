@@ -2,7 +2,7 @@
 
 BIN := .venv/bin
 
-.PHONY: help run test check format migrate lock clean
+.PHONY: help run test check bench format migrate lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,9 @@ check: .venv/.installed ## format, lint, types and import rules, changing nothin
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+bench: .venv/.installed ## measure the engine and the whole path; ARGS="engine --rounds 9" chooses
+	@$(BIN)/python -m benchmarks $(ARGS)
+
 format: .venv/.installed ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -32,7 +35,7 @@ lock: ## resolve pyproject.toml into requirements.lock again; needs uv
 
 clean: ## remove the environment, caches and build products, never data
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find app tests migrations -name __pycache__ -type d -prune -exec rm -rf {} +
+	find app tests migrations benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.installed: requirements.lock pyproject.toml
 	@deploy/make-venv.sh

@@ -1,0 +1,60 @@
+"""`make bench`: both benchmarks, a table on stdout, all figures as JSON in benchmarks/results/."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import engine, path
+from benchmarks.figures import environment
+from benchmarks.workloads import MissingWorkload
+
+RESULTS = Path(__file__).with_name("results")
+EXIT_MISSING = 2
+
+
+def main() -> int:
+    """Measure what was asked for. Returns 2 when a workload's files are missing."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("what", nargs="*", metavar="engine|path", help="both by default")
+    parser.add_argument("--rounds", type=int, help="more rounds, steadier medians")
+    parser.add_argument("--out", type=Path, help="file of the JSON result")
+    arguments = parser.parse_args()
+    chosen = arguments.what or ["engine", "path"]
+    if not set(chosen) <= {"engine", "path"}:
+        parser.error(f"expected engine or path, was {' '.join(chosen)}")
+    rounds = {} if arguments.rounds is None else {"rounds": max(arguments.rounds, 1)}
+    result: dict[str, Any] = {"environment": environment()}
+    started = time.monotonic()
+    for module in (engine, path):
+        name = module.__name__.rpartition(".")[2]
+        if name not in chosen:
+            continue
+        try:
+            result[name] = module.measure(**rounds, progress=_say)
+        except MissingWorkload as error:
+            _say(f"benchmarks: {error}")
+            return EXIT_MISSING
+        print(module.report(result[name]), flush=True)
+    result["environment"]["seconds"] = round(time.monotonic() - started, 1)
+    _say(f"written to {_write(result, arguments.out)}")
+    return 0
+
+
+def _write(result: dict[str, Any], out: Path | None) -> Path:
+    facts = result["environment"]
+    if out is None:
+        RESULTS.mkdir(exist_ok=True)
+        out = RESULTS / f"{facts['date'][:19].replace(':', '')}-{facts['commit'][:8]}.json"
+    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return out
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
