@@ -96,7 +96,8 @@ class Engine:
         """Execute one command and return its events; it takes the next sequence whatever comes of it."""
         self.state.sequence += 1
         recorder = self._recorder
-        recorder.start()
+        recorder.events = []
+        recorder.fills = []
         outcome = self._handlers[type(command)](command)
         self._ledger.close_command()
         self.outcome = outcome

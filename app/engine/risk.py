@@ -104,15 +104,17 @@ def check_sums(book: Book, side: Side, price: int, quantity: int, amended: Order
     A sell trades at better prices than its own, and many orders share a level: neither sum is bounded by the
     numbers of the order alone, and both travel as integers. `quantity` is what is still open of an `amended` order.
     """
-    best = book.opposite(side).best
-    worst = price if best is None or side is _BUY else max(price, best.price)
-    traded = 0 if amended is None else amended.notional
-    notional = traded + worst * quantity * book.instrument.notional_unit
-    if notional > INTEGER_MAX:
-        return refuse(
-            RejectReason.NOTIONAL_OUT_OF_RANGE, limit=INTEGER_MAX, actual=notional, unit=book.instrument.quote
-        )
-    level = book.side(side).levels.get(price)
+    own, opposite = (book.bids, book.asks) if side is _BUY else (book.asks, book.bids)
+    # A new buy cannot pay more than its limit, and that product was checked.
+    if amended is not None or side is not _BUY:
+        best = opposite.best
+        worst = price if best is None or side is _BUY else max(price, best.price)
+        traded = 0 if amended is None else amended.notional
+        notional = traded + worst * quantity * book.instrument.notional_unit
+        if notional > INTEGER_MAX:
+            unit = book.instrument.quote
+            return refuse(RejectReason.NOTIONAL_OUT_OF_RANGE, limit=INTEGER_MAX, actual=notional, unit=unit)
+    level = own.levels.get(price)
     if level is not None:
         total = level.quantity + quantity
         if amended is not None and amended.level is level:
