@@ -11,6 +11,7 @@ import typer
 from app.cli.roles import app
 
 if TYPE_CHECKING:
+    from app.dev.credentials import Credentials
     from app.feed.command_set import CommandSet
     from app.feed.comparison import Comparison
 
@@ -22,7 +23,9 @@ EXIT_USAGE = 2
 @app.command()
 def feed(
     prefix: Annotated[Path, typer.Argument(help="Path of the set without `_commands.csv.gz`.")],
-    rest: Annotated[str, typer.Option(help="Base URL of a replica.")] = "http://127.0.0.1:8000",
+    rest: Annotated[
+        str | None, typer.Option(help="Base URL of a replica; by default the first one of .orderwire/dev.json.")
+    ] = None,
     symbol: Annotated[str | None, typer.Option(help="Symbol to list; a new one by default.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Play only the first so many commands.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
@@ -43,7 +46,9 @@ def feed(
         commands = first_commands(commands, limit)
     name = symbol or f"F-{time.time_ns() // 1_000_000:X}"
     try:
-        summary, comparison = asyncio.run(_play(commands, rest.rstrip("/"), name, quiet=as_json))
+        admin, first_replica = _administrator()
+        url = (rest or first_replica).rstrip("/")
+        summary, comparison = asyncio.run(_play(commands, url, admin, name, quiet=as_json))
     except (OSError, ValueError, _refusals()) as error:
         print(f"orderwire: {error}", file=sys.stderr)
         raise typer.Exit(3) from None
@@ -70,7 +75,7 @@ def _refusals() -> type[Exception]:
 
 
 async def _play(
-    commands: "CommandSet", rest_url: str, symbol: str, *, quiet: bool
+    commands: "CommandSet", rest_url: str, admin: "Credentials", symbol: str, *, quiet: bool
 ) -> tuple[dict[str, Any], "Comparison"]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -80,7 +85,6 @@ async def _play(
     from app.feed.market import open_market
     from app.feed.player import Player
 
-    admin = _administrator()
     async with RestClient(rest_url, admin) as rest:
         market = await open_market(rest, symbol, commands)
     stream_url = "ws" + rest_url.removeprefix("http") + "/v1/stream"
@@ -109,17 +113,18 @@ async def _play(
     return {"set": commands.name, "symbol": symbol, "commands": len(commands.commands), "seconds": seconds}, comparison
 
 
-def _administrator() -> Any:
+def _administrator() -> "tuple[Credentials, str]":
+    """Return the administrator's key and the first replica's URL of the exchange that runs in this folder."""
     import msgspec
 
     from app.dev.credentials import Credentials
 
     try:
-        accounts = msgspec.json.decode(DEV_FILE.read_bytes())["accounts"]
-        return msgspec.convert(accounts["admin"], Credentials)
+        running = msgspec.json.decode(DEV_FILE.read_bytes())
+        return msgspec.convert(running["accounts"]["admin"], Credentials), str(running["rest"][0])
     except FileNotFoundError:
         raise ValueError(f"{DEV_FILE}: there is no such file; start `orderwire dev` in this folder") from None
-    except (KeyError, TypeError, msgspec.MsgspecError) as error:
+    except (KeyError, IndexError, TypeError, msgspec.MsgspecError) as error:
         raise ValueError(f"{DEV_FILE}: cannot be read: {error}") from None
 
 
