@@ -113,6 +113,9 @@ class Exchange:
         self.book_gate = asyncio.Event()
         """Cleared, a book request waits, after the answer was made."""
         self.book_gate.set()
+        self.seed_gate = asyncio.Event()
+        """The same for the trades of a symbol and the snapshot of an account."""
+        self.seed_gate.set()
         self.book_requests = 0
         self.leader_is_away = False
         self._account_seqs: dict[int, int] = {}
@@ -351,6 +354,7 @@ class Exchange:
                     prints += [trade_print(trade, row.timestamp_ns) for trade in decode_book(blob).trades]
         seed = MarketSeed(self._cursor, prints[-50:], bars_of(prints))
         await asyncio.sleep(0)
+        await self.seed_gate.wait()
         return seed
 
     async def _account_snapshot(self, account_id: int) -> AccountSeed:
@@ -359,6 +363,7 @@ class Exchange:
             fold.apply(source.event)
         state = fold.state()._replace(cursor=self._cursor)
         await asyncio.sleep(0)
+        await self.seed_gate.wait()
         return state
 
     async def _events_after(self, account_id: int, account_seq: int, limit: int) -> list[AccountEvent]:

@@ -196,3 +196,35 @@ async def test_day_ends_without_a_trade() -> None:
     assert (ticker["volume_24h"], ticker["last"]) == ("0", "1")
     client.session.detach()
     await replica.hub.stop()
+
+
+async def test_trades_that_come_while_the_last_ones_are_read_are_not_lost() -> None:
+    exchange = Exchange()
+    exchange.trade(count=2)
+    async with replica_of(exchange) as replica:
+        exchange.seed_gate.clear()
+        client = replica.client()
+        await client.subscribe(TRADES)
+        exchange.trade(count=3)
+        await replica.applied()
+        assert client.read() == []
+        exchange.seed_gate.set()
+        first = await client.next("trades")
+        assert [trade["trade_id"] for trade in first["trades"]] == ["1", "2", "3", "4", "5"]
+
+
+async def test_book_fetched_across_a_jump_is_fetched_again() -> None:
+    exchange = Exchange()
+    async with replica_of(exchange) as replica:
+        exchange.book_gate.clear()
+        client = replica.client()
+        await client.subscribe(BOOK)
+        await until(lambda: exchange.book_requests == 1)
+        # The feed jumps over a change that the fetched book does not have, and then all is quiet.
+        exchange.bus.is_losing = True
+        exchange.change([(100, 5)])
+        replica.hub._feed.start_at(exchange.head)
+        replica.hub.jump(exchange.head)
+        exchange.book_gate.set()
+        snapshot = await client.next("snapshot")
+        assert (snapshot["seq"], snapshot["bids"]) == (1, [["1", "0.005"]])

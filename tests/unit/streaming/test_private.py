@@ -70,6 +70,36 @@ async def test_event_on_two_channels_has_the_same_place_in_the_chain() -> None:
         assert frames[1]["fill"] == frames[0]["fill"]
 
 
+async def test_events_that_come_while_the_account_is_read_are_in_the_snapshot() -> None:
+    exchange = Exchange()
+    order = exchange.place(ALICE)
+    async with replica_of(exchange) as replica:
+        exchange.seed_gate.clear()
+        client = await replica.client_of("alice")
+        await client.subscribe("orders")
+        exchange.fill(order, 4)
+        await replica.applied()
+        assert client.read() == []
+        exchange.seed_gate.set()
+        snapshot = await client.next("snapshot")
+        assert (snapshot["account_seq"], snapshot["orders"][0]["filled_quantity"]) == (3, "0.004")
+
+
+async def test_account_read_across_a_jump_is_read_again() -> None:
+    exchange = Exchange()
+    async with replica_of(exchange) as replica:
+        exchange.seed_gate.clear()
+        client = await replica.client_of("alice")
+        await client.subscribe("orders")
+        await asyncio.sleep(0.01)
+        exchange.bus.is_losing = True
+        exchange.place(ALICE)
+        replica.hub._feed.start_at(exchange.head)
+        replica.hub.jump(exchange.head)
+        exchange.seed_gate.set()
+        assert (await client.next("snapshot"))["account_seq"] == 2
+
+
 async def test_hidden_events_do_not_break_the_chain() -> None:
     exchange = Exchange()
     async with replica_of(exchange) as replica:
