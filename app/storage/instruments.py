@@ -20,14 +20,6 @@ class AssetRow(NamedTuple):
     scale: int
 
 
-async def get_instrument(source: AsyncEngine | AsyncConnection, symbol: str) -> Instrument | None:
-    """Return an instrument, or None."""
-    query = select(instruments.c.definition).where(instruments.c.symbol == symbol)
-    async with reading(source) as connection:
-        definition = await connection.scalar(query)
-    return None if definition is None else _definition.decode(definition)
-
-
 async def list_instruments(source: AsyncEngine | AsyncConnection) -> list[Instrument]:
     """Return all instruments by symbol."""
     query = select(instruments.c.definition).order_by(instruments.c.symbol)

@@ -15,12 +15,12 @@ from app.domain.events import AccountOpened, AccountUpdated, BalanceChanged, Ins
 from app.errors import JournalDamaged
 from app.projections.core import CoreProjector
 from app.protocol.records import BatchRecord, chain_hash
-from app.storage.accounts import get_account, list_accounts
+from app.storage.accounts import get_account
 from app.storage.balances import list_balances
 from app.storage.connection import is_server_fault
 from app.storage.cursors import cursor
 from app.storage.database import create_database_engine
-from app.storage.instruments import get_instrument, list_assets, list_instruments
+from app.storage.instruments import list_assets, list_instruments
 from app.storage.journal import JournalRow
 from tests.integration.storage.proxy import Fault, proxy_before
 from tests.journal_rows import batch, chain
@@ -70,11 +70,10 @@ async def test_lists_of_the_shard_are_projected(engine: AsyncEngine, projector: 
 
     assert [row.asset for row in await list_assets(engine)] == list(ASSETS)
     assert await list_instruments(engine) == [instrument(symbol) for symbol in SYMBOLS]
-    assert [row.account_id for row in await list_accounts(engine, limit=10)] == [*ACCOUNTS][::-1]
-    assert [row.account_id for row in await list_accounts(engine, before=1002, limit=10)] == [1001]
-    account = await get_account(engine, 1001)
-    assert account is not None
-    assert (account.name, account.status, account.account_seq) == ("a1001", AccountStatus.ACTIVE, 0)
+    for account_id in ACCOUNTS:
+        account = await get_account(engine, account_id)
+        assert account is not None
+        assert account[:5] == (account_id, 0, f"a{account_id}", AccountStatus.ACTIVE, 0)
     assert await get_account(engine, 1) is None
 
 
@@ -100,8 +99,7 @@ async def test_the_newest_state_of_a_run_of_rows_wins(engine: AsyncEngine, proje
     account = await get_account(engine, 1001)
     assert account is not None
     assert (account.status, account.account_seq) == (AccountStatus.FROZEN, 2)
-    assert await get_instrument(engine, "BTC-USD") == halted
-    assert await get_instrument(engine, "NOPE") is None
+    assert await list_instruments(engine) == [halted]
     assert await list_balances(engine, 1001) == [("USD", 4, 1)]
 
 

@@ -19,6 +19,9 @@ from tests.journal_rows import batch, chain
 from tests.market_stream import MarketStream
 from tests.projected_tables import assert_projected
 
+PATIENCE_S = 20.0
+"""Bound of every wait: far more than it takes, so that only what never comes fails."""
+
 
 @pytest_asyncio.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
@@ -41,7 +44,7 @@ async def running(runner: ProjectionRunner) -> AsyncIterator[asyncio.Task[None]]
     task = asyncio.create_task(runner.run(stop))
     yield task
     stop.set()
-    async with asyncio.timeout(3.0):
+    async with asyncio.timeout(PATIENCE_S):
         await task
 
 
@@ -60,7 +63,7 @@ async def test_it_follows_the_journal_and_stops_when_told(
     async with running(ProjectionRunner(database_url, 0)):
         for row in rows[20:]:
             await journal.append(row)
-            assert await wait_applied(engine, 0, row.last_seq) >= row.last_seq
+            assert await wait_applied(engine, 0, row.last_seq, PATIENCE_S) >= row.last_seq
 
     await assert_projected(engine, stream)
 
@@ -78,7 +81,7 @@ async def test_a_hint_wakes_it_and_a_failing_hint_does_no_harm(
     engine: AsyncEngine, journal: Journal, database_url: str, away: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Without the hint it would sleep through the whole test.
-    monkeypatch.setattr("app.projections.runner.HINTED_POLL_S", 60.0)
+    monkeypatch.setattr("app.projections.runner.HINTED_POLL_S", 600.0)
     news: asyncio.Queue[None] = asyncio.Queue()
 
     async def hint() -> None:
@@ -87,11 +90,11 @@ async def test_a_hint_wakes_it_and_a_failing_hint_does_no_harm(
         await news.get()
 
     async with running(ProjectionRunner(database_url, 0, hint=hint)):
-        await wait_applied(engine, 0, 0)
+        await wait_applied(engine, 0, 0, PATIENCE_S)
         for row in chain(batch(sequence) for sequence in range(1, 6)):
             await journal.append(row)
             news.put_nowait(None)
-            assert await wait_applied(engine, 0, row.last_seq) == row.last_seq
+            assert await wait_applied(engine, 0, row.last_seq, PATIENCE_S) == row.last_seq
 
 
 async def test_a_lost_hint_only_costs_a_poll(engine: AsyncEngine, journal: Journal, database_url: str) -> None:
@@ -101,7 +104,7 @@ async def test_a_lost_hint_only_costs_a_poll(engine: AsyncEngine, journal: Journ
     async with running(ProjectionRunner(database_url, 0, hint=never)):
         for row in chain(batch(sequence) for sequence in range(1, 4)):
             await journal.append(row)
-            assert await wait_applied(engine, 0, row.last_seq) == row.last_seq
+            assert await wait_applied(engine, 0, row.last_seq, PATIENCE_S) == row.last_seq
 
 
 async def disturbed(disturb: Callable[[], Awaitable[None]], journal: Journal, rows: list[JournalRow]) -> None:
@@ -127,7 +130,7 @@ async def test_it_survives_its_backends_being_terminated(
 
     async with running(ProjectionRunner(database_url, 0)):
         await disturbed(terminate, journal, rows)
-        await wait_applied(engine, 0, rows[-1].last_seq, timeout_s=10.0)
+        await wait_applied(engine, 0, rows[-1].last_seq, PATIENCE_S)
 
     await administrator.close()
     await assert_projected(engine, stream)
@@ -147,7 +150,7 @@ async def test_it_survives_lost_messages_and_a_server_that_is_away(
 
         async with running(ProjectionRunner(url, 0)):
             await disturbed(cut, journal, rows)
-            await wait_applied(engine, 0, rows[-1].last_seq, timeout_s=10.0)
+            await wait_applied(engine, 0, rows[-1].last_seq, PATIENCE_S)
         assert proxy.faults > 15
 
     await assert_projected(engine, stream)
