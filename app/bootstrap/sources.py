@@ -8,6 +8,7 @@ from app.errors import ApiError, JournalUnavailable
 from app.protocol.records import BatchRecord, decode_batch
 from app.storage import account_events, instruments, trades
 from app.storage.cursors import cursor
+from app.storage.database import reading_one_moment
 from app.storage.journal import Journal
 from app.streaming.channel_state import trade_print
 from app.streaming.sources import AccountEvent, AccountSeed, CatalogSeed, MarketSeed, Sources
@@ -32,8 +33,7 @@ def storage_sources(database: AsyncEngine, journal: Journal, shard: int) -> Sour
             raise ApiError("service_unavailable", "the journal does not answer", retry_after_ms=1000) from error
 
     async def catalog_seed() -> CatalogSeed:
-        async with database.connect() as plain:
-            connection = await plain.execution_options(isolation_level="REPEATABLE READ")
+        async with reading_one_moment(database) as connection:
             position = await cursor(connection, shard)
             listed = await instruments.list_instruments(connection)
             scales = {row.asset: row.scale for row in await instruments.list_assets(connection)}
@@ -41,8 +41,7 @@ def storage_sources(database: AsyncEngine, journal: Journal, shard: int) -> Sour
 
     async def market_seed(symbol: str) -> MarketSeed:
         since_minute = time.time_ns() // MINUTE_NS - WINDOW_MINUTES + 1
-        async with database.connect() as plain:
-            connection = await plain.execution_options(isolation_level="REPEATABLE READ")
+        async with reading_one_moment(database) as connection:
             position = await cursor(connection, shard)
             newest = await trades.list_trades(connection, symbol, limit=TRADES_SEED)
             minutes = await trades.list_minutes(connection, since_minute * MINUTE_NS, symbol=symbol)

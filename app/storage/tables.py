@@ -1,7 +1,7 @@
 """All tables, once: migrations are compared with this metadata, and queries are built from it.
 
 `shard_head` and `journal` are the authority (ARCHITECTURE.md, "The journal and leadership"); `users`,
-`refresh_tokens`, `api_keys` and `audit` belong to the edge; everything else is a projection of the
+`refresh_tokens` and `api_keys` belong to the edge; everything else is a projection of the
 journal and can be rebuilt from it. Prices are ticks, quantities lots, amounts units of an asset,
 times UTC nanoseconds where a sequence gave them and `*_at` with zone where people did.
 """
@@ -25,7 +25,7 @@ from sqlalchemy import (
     func,
     literal_column,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.domain.enums import OrderStatus
 
@@ -256,19 +256,4 @@ api_keys = Table(
     Column("expires_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("revoked_at", DateTime(timezone=True)),
-)
-
-audit = Table(
-    "audit",
-    metadata,
-    Column("audit_id", BigInteger, Identity(always=True), primary_key=True),
-    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("actor", Text, nullable=False),
-    Column("account_id", BigInteger),
-    Column("action", Text, nullable=False),
-    Column("target", Text),
-    Column("address", Text),
-    Column("request_id", Text),
-    Column("engine_seq", BigInteger),
-    Column("detail", JSONB, nullable=False),
 )

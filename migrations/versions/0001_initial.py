@@ -65,20 +65,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("asset", name=op.f("pk_assets")),
     )
     op.create_table(
-        "audit",
-        sa.Column("audit_id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("account_id", sa.BigInteger(), nullable=True),
-        sa.Column("action", sa.Text(), nullable=False),
-        sa.Column("target", sa.Text(), nullable=True),
-        sa.Column("address", sa.Text(), nullable=True),
-        sa.Column("request_id", sa.Text(), nullable=True),
-        sa.Column("engine_seq", sa.BigInteger(), nullable=True),
-        sa.Column("detail", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.PrimaryKeyConstraint("audit_id", name=op.f("pk_audit")),
-    )
-    op.create_table(
         "balances",
         sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("asset", sa.Text(), nullable=False),
@@ -247,11 +233,10 @@ def upgrade() -> None:
     op.execute("ALTER TABLE journal ALTER COLUMN body SET STORAGE EXTERNAL")
     op.execute("ALTER TABLE checkpoints ALTER COLUMN body SET STORAGE EXTERNAL")
     op.execute(APPEND_ONLY)
-    for table in ("journal", "audit"):
-        op.execute(
-            f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
-            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
-        )
+    op.execute(
+        "CREATE TRIGGER journal_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON journal "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+    )
 
 
 def downgrade() -> None:
@@ -267,7 +252,6 @@ def downgrade() -> None:
         "fills",
         "checkpoints",
         "balances",
-        "audit",
         "assets",
         "api_keys",
         "accounts",
