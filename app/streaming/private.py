@@ -46,9 +46,6 @@ class AccountFeeds(Protocol):
     def applied_seq(self) -> int:
         """Return the last journal sequence applied."""
 
-    async def wait_applied(self, seq: int) -> None:
-        """Return when a sequence is applied. Raises ApiError `not_caught_up`."""
-
     def watch_account(self, account_id: int, stream: "PrivateStream") -> None:
         """Deliver the account's live events from now on."""
 
@@ -220,15 +217,13 @@ class PrivateStream:
         fold = AccountFold(seed)
         for source in await self._unprojected(seed.cursor, applied):
             fold.apply(source.event)
-        if self.live:
-            # Channels that are live already must have been shown everything that is in the snapshot.
-            await self._feeds.wait_applied(seed.cursor)
         for event in buffer:
             fold.apply(event.event)
         self._refuse_if_missed(jumps)
         if self._jobs[0] is not job:
             return False
         if self.live and fold.account_seq != self._seen:
+            # Channels that are live already must have been shown everything that is in the snapshot.
             raise _missing(self._seen, fold.account_seq)
         state, instruments = fold.state(), self._feeds.instruments
         for text in [snapshot_text(channel, state, instruments, self._is_shown) for channel in sorted(job.channels)]:

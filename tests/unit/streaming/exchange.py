@@ -116,6 +116,8 @@ class Exchange:
         self.seed_gate = asyncio.Event()
         """The same for the trades of a symbol and the snapshot of an account."""
         self.seed_gate.set()
+        self.seed_requests = 0
+        """Seeds that were read, delivered or not."""
         self.book_requests = 0
         self.leader_is_away = False
         self._account_seqs: dict[int, int] = {}
@@ -354,6 +356,7 @@ class Exchange:
                     prints += [trade_print(trade, row.timestamp_ns) for trade in decode_book(blob).trades]
         seed = MarketSeed(self._cursor, prints[-50:], bars_of(prints))
         await asyncio.sleep(0)
+        self.seed_requests += 1
         await self.seed_gate.wait()
         return seed
 
@@ -363,6 +366,7 @@ class Exchange:
             fold.apply(source.event)
         state = fold.state()._replace(cursor=self._cursor)
         await asyncio.sleep(0)
+        self.seed_requests += 1
         await self.seed_gate.wait()
         return state
 

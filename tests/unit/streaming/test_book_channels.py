@@ -122,16 +122,21 @@ async def test_interval_merges_deltas_and_keeps_the_chain(depth: int | None, see
         assert (book.bids, book.asks) == best(exchange.books[SYMBOL], depth)
 
 
-async def test_second_subscriber_of_a_merged_view_fits_in_without_disturbing_the_first() -> None:
+@pytest.mark.parametrize("depth", [None, 3])
+async def test_second_subscriber_of_a_merged_view_fits_in_without_disturbing_the_first(depth: int | None) -> None:
+    options = {"interval_ms": 1000} if depth is None else {"interval_ms": 1000, "depth": depth}
     exchange = Exchange()
+    exchange.change([(100, 1)])
     async with replica_of(exchange) as replica:
         first, second = replica.client(), replica.client()
-        books = [await watching(first, interval_ms=1000)]
-        exchange.change([(100, 1)])
-        exchange.change([(100, 2), (99, 1)])
+        books = [await watching(first, **options)]
+        exchange.change([(100, 2)])
+        exchange.change([(100, 3), (99, 1)])
         await replica.applied()
-        books.append(await watching(second, interval_ms=1000))
-        exchange.change([(99, 0)])
+        books.append(await watching(second, **options))
+        assert books[1].bids == {"1": "0.003", "0.99": "0.001"}
+        # Back to what the first was shown last: only the second has seen what was in between.
+        exchange.change([(100, 2), (99, 0)])
         await replica.applied()
         await replica.ticked()
         for client, book in zip((first, second), books, strict=True):
@@ -139,7 +144,7 @@ async def test_second_subscriber_of_a_merged_view_fits_in_without_disturbing_the
                 if frame["type"] == "delta":
                     book.take(frame)
             assert book.gaps == 0
-            assert (book.seq, book.bids) == (3, {"1": "0.002"})
+            assert (book.seq, book.bids) == (4, {"1": "0.002"})
         assert len(replica.hub._markets[SYMBOL]._books) == 1
 
 

@@ -205,6 +205,7 @@ async def test_trades_that_come_while_the_last_ones_are_read_are_not_lost() -> N
         exchange.seed_gate.clear()
         client = replica.client()
         await client.subscribe(TRADES)
+        await until(lambda: exchange.seed_requests == 1)
         exchange.trade(count=3)
         await replica.applied()
         assert client.read() == []

@@ -77,6 +77,7 @@ async def test_events_that_come_while_the_account_is_read_are_in_the_snapshot() 
         exchange.seed_gate.clear()
         client = await replica.client_of("alice")
         await client.subscribe("orders")
+        await until(lambda: exchange.seed_requests == 1)
         exchange.fill(order, 4)
         await replica.applied()
         assert client.read() == []
@@ -91,7 +92,7 @@ async def test_account_read_across_a_jump_is_read_again() -> None:
         exchange.seed_gate.clear()
         client = await replica.client_of("alice")
         await client.subscribe("orders")
-        await asyncio.sleep(0.01)
+        await until(lambda: exchange.seed_requests == 1)
         exchange.bus.is_losing = True
         exchange.place(ALICE)
         replica.hub._feed.start_at(exchange.head)
@@ -356,7 +357,7 @@ async def test_slow_reader_of_a_long_replay_is_paced_not_closed() -> None:
         await client.send("subscribe", channels=["orders", "balances"], resume_from=0)
         async with asyncio.timeout(5):
             while mirror.position != 500:
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(0.02)
                 for frame in client.read():
                     if frame["type"] == "event":
                         mirror.take(frame)
