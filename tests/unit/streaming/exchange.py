@@ -107,6 +107,8 @@ class Exchange:
         self.books: dict[str, Book] = {}
         self.projected: int | None = None
         """Journal sequence up to which the projection is; None follows at once."""
+        self.page_events = 7
+        """Events in one answer at most."""
         self.oldest_event = 0
         """Events at or below this account_seq are no longer kept."""
         self.journal_is_down = False
@@ -373,7 +375,9 @@ class Exchange:
     async def _events_after(self, account_id: int, account_seq: int, limit: int) -> list[AccountEvent]:
         await asyncio.sleep(0)
         after = max(account_seq, self.oldest_event)
-        return [source for source in self._events(account_id) if source.event.account_seq > after][: min(limit, 7)]
+        return [source for source in self._events(account_id) if source.event.account_seq > after][
+            : min(limit, self.page_events)
+        ]
 
     def _events(self, account_id: int) -> list[AccountEvent]:
         return [

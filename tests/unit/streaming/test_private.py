@@ -350,6 +350,7 @@ async def test_slow_reader_of_a_long_replay_is_paced_not_closed() -> None:
     exchange = Exchange()
     for _ in range(250):
         exchange.place(ALICE)
+    exchange.page_events = 100
     limits = replace(UNLIMITED, fact_bytes_max=150_000)
     async with replica_of(exchange, limits) as replica:
         client, mirror = await replica.client_of("alice"), Mirror()
