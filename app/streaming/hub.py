@@ -103,7 +103,7 @@ class Hub:
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 self._feed.start_at(await self.sources.journal_head())
-                await self._seed_catalog()
+                await self._seed_catalog_in_time()
         except Exception as fault:
             # Drivers have exceptions of their own; none of them is worth more than this one line.
             raise StartupError(f"journal and instruments cannot be read: {fault!r}") from fault
@@ -211,6 +211,18 @@ class Hub:
                 catalog.apply(decode_system(row.system))
             position = applied
         self.instruments.replace(catalog)
+
+    async def _seed_catalog_in_time(self) -> None:
+        """Seed, waiting for a projection that is too far behind to be completed from the journal."""
+        while True:
+            try:
+                await self._seed_catalog()
+                return
+            except ApiError as error:
+                if error.code != "not_caught_up":
+                    raise
+                _log.warning("the instruments are too old: %s", error.detail)
+            await asyncio.sleep(CATALOG_RETRY_S)
 
     async def _reseed_catalog(self) -> None:
         while True:

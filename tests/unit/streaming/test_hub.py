@@ -12,6 +12,7 @@ from app.protocol.ports import BusEntry
 from app.protocol.records import encode, without_commands
 from app.streaming import feed as feed_module
 from app.streaming import hub as hub_module
+from app.streaming import sources as sources_module
 from tests.unit.streaming.client import Replica, replica_of, until
 from tests.unit.streaming.client_book import ClientBook, change_at_random, follow, truth
 from tests.unit.streaming.exchange import ALICE, SYMBOL, Exchange
@@ -187,6 +188,23 @@ async def test_instruments_the_projection_lacks_are_read_from_the_journal() -> N
     async with replica_of(exchange) as replica:
         assert [known.symbol for known in replica.hub.instruments.all()] == [SYMBOL]
         assert replica.hub.instruments.asset_scale("USD") == 5
+
+
+async def test_start_waits_for_a_projection_that_is_too_far_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources_module, "HEAL_ROWS_MAX", 50)
+    monkeypatch.setattr(hub_module, "CATALOG_RETRY_S", 0.01)
+    exchange = Exchange()
+    exchange.projected = 1
+    for _ in range(100):
+        exchange.commit()
+    replica = Replica(exchange)
+    starting = asyncio.create_task(replica.hub.start())
+    await asyncio.sleep(0.05)
+    assert not starting.done()
+    exchange.projected = exchange.head
+    await starting
+    assert replica.hub.instruments.get(SYMBOL) is not None
+    await replica.hub.stop()
 
 
 async def test_start_without_a_journal_is_one_line() -> None:
