@@ -80,7 +80,7 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
         head = leading.result()
         clock = LeaderClock(await lock.clock_ns())
         try:
-            recovered = await recover(journal, checkpoints.load_newest_first(database, settings.shard), head.head_seq)
+            recovered = await recover(journal, checkpoints.load_newest_first(database, settings.shard), head)
         except JournalDamaged as error:
             raise StartupError(str(error)) from error
         log.info("recovered", head_seq=head.head_seq, replayed=recovered.replayed)

@@ -17,7 +17,7 @@ from app.protocol.records import GENESIS_HASH, decode_batch, decode_command
 from app.sequencer.batch import build_record
 from app.storage import checkpoints
 from app.storage.checkpoints import Checkpoint
-from app.storage.journal import Journal, JournalRow, verify_row
+from app.storage.journal import Head, Journal, JournalRow, verify_row
 
 REPLAY_ROWS = 500
 
@@ -33,9 +33,23 @@ class Recovered(NamedTuple):
     """Commands replayed after the checkpoint."""
 
 
-async def recover(journal: Journal, newest_first: AsyncIterator[Checkpoint], head_seq: int) -> Recovered:
-    """Return the engine at `head_seq`. Raises JournalDamaged naming the sequence that does not verify."""
-    engine, head_hash = Engine(), GENESIS_HASH
+async def recover(journal: Journal, newest_first: AsyncIterator[Checkpoint], head: Head) -> Recovered:
+    """Return the engine at the head. Raises JournalDamaged naming the sequence that does not verify."""
+    engine, row_hash = await restore_newest(newest_first, head.head_seq)
+    start = engine.state.sequence
+    while engine.state.sequence < head.head_seq:
+        rows = await journal.rows(engine.state.sequence, REPLAY_ROWS)
+        if not rows:
+            raise JournalDamaged(f"the journal ends at {engine.state.sequence}, the head is at {head.head_seq}")
+        for row in rows:
+            row_hash = follow_row(engine, row_hash, row)
+    if row_hash != head.head_hash:
+        raise JournalDamaged(f"the row or checkpoint at sequence {head.head_seq} does not have the head's hash")
+    return Recovered(engine, row_hash, engine.state.sequence - start)
+
+
+async def restore_newest(newest_first: AsyncIterator[Checkpoint], head_seq: int) -> tuple[Engine, bytes]:
+    """Return the engine of the newest usable checkpoint, or a new one, and the hash of the row it stands at."""
     async for checkpoint in newest_first:
         if checkpoint.engine_version != ENGINE_VERSION or checkpoint.last_seq > head_seq:
             continue
@@ -44,18 +58,15 @@ async def recover(journal: Journal, newest_first: AsyncIterator[Checkpoint], hea
         except JournalDamaged as error:
             log.error("checkpoint_refused", last_seq=checkpoint.last_seq, reason=str(error))
             continue
-        head_hash = checkpoint.row_hash
-        break
-    start = engine.state.sequence
-    while engine.state.sequence < head_seq:
-        rows = await journal.rows(engine.state.sequence, REPLAY_ROWS)
-        if not rows:
-            raise JournalDamaged(f"the journal ends at {engine.state.sequence}, the head is at {head_seq}")
-        for row in rows:
-            verify_row(row, head_hash, engine.state.sequence + 1)
-            replay_row(engine, row)
-            head_hash = row.hash
-    return Recovered(engine, head_hash, engine.state.sequence - start)
+        return engine, checkpoint.row_hash
+    return Engine(), GENESIS_HASH
+
+
+def follow_row(engine: Engine, row_hash: bytes, row: JournalRow) -> bytes:
+    """Verify and replay the next row; returns its hash. Raises JournalDamaged naming the sequence."""
+    verify_row(row, row_hash, engine.state.sequence + 1)
+    replay_row(engine, row)
+    return row.hash
 
 
 async def save_checkpoint(database: AsyncEngine, shard: int, recovered: Recovered) -> None:
