@@ -34,8 +34,8 @@ def load_settings() -> "Settings":
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        fail(f"setting {name}: {first['msg']}")
+        name = ".".join(str(part) for part in first["loc"]) or "environment"
+        fail(f"setting {name}: {first['msg'].removeprefix('Value error, ')}")
 
 
 def fail(message: str) -> NoReturn:

@@ -147,6 +147,9 @@ class Supervisor:
             ORDERWIRE_ENGINE_HOST=LOOPBACK,
             ORDERWIRE_ENGINE_PORT="0",
         )
+        if not self._options.demo:
+            # Its own tests switch limits on.
+            os.environ["ORDERWIRE_STREAM_MESSAGES_PER_S"] = "0"
         # Stopped in the opposite order: replicas say goodbye while the engine still answers,
         # and the worker writes down the last thing the engine did.
         self._crew.add("worker", os.environ)

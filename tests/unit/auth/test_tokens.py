@@ -56,7 +56,7 @@ def test_issued_token_says_who_it_speaks_for() -> None:
     assert (principal.user_id, principal.account_id, principal.scopes) == (7, 1001, frozenset({"read", "trade"}))
     assert principal.key_id is None
     assert principal.expires_at_ms is not None
-    assert abs(principal.expires_at_ms / 1000 - NOW - ACCESS_TOKEN_SECONDS) < 60
+    assert abs(principal.expires_at_ms / 1000 - time.time() - ACCESS_TOKEN_SECONDS) < 60
     assert seconds == ACCESS_TOKEN_SECONDS
 
 

@@ -53,6 +53,8 @@ def test_lock_of_a_live_server_is_waited_for_and_then_refused_by_pid(
 ) -> None:
     monkeypatch.setattr("app.dev.postgres.PREDECESSOR_WAIT_S", 0.2)
     server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "-D", str(tmp_path)])
+    # Until its exec is done, a new process shows the command line of this one.
+    assert eventually(lambda: str(tmp_path).encode() in Path(f"/proc/{server.pid}/cmdline").read_bytes(), 5.0)
     lock = write_lock(tmp_path, server.pid)
     with pytest.raises(StartupError, match=str(server.pid)):
         clear_stale_lock(tmp_path)
