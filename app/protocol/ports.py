@@ -63,7 +63,7 @@ class BookSource(Protocol):
     """Where a replica gets a book that it does not keep yet."""
 
     async def book(self, symbol: str) -> BookView:
-        """Return the committed book of a known symbol."""
+        """Return the committed book of a known symbol, with everything that was on the bus when it was asked for."""
 
 
 class CommandLink(Protocol):

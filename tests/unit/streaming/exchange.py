@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 
-from app.bus.memory import MemoryBus
 from app.domain.commands import PlaceOrder
 from app.domain.enums import Liquidity, OrderReason, OrderStatus, OrderType, Side
 from app.domain.events import (
@@ -30,7 +29,7 @@ from app.domain.events import (
     TradeExecuted,
 )
 from app.domain.instrument import Instrument
-from app.errors import ApiError, BusUnavailable, JournalUnavailable
+from app.errors import ApiError, JournalUnavailable
 from app.protocol.ports import BookView, Bus, BusEntry
 from app.protocol.records import (
     BatchRecord,
@@ -44,7 +43,8 @@ from app.protocol.records import (
 from app.streaming.channel_state import TradePrint, trade_print
 from app.streaming.private import AccountFold
 from app.streaming.sources import AccountEvent, AccountSeed, CatalogSeed, MarketSeed, Sources
-from app.streaming.ticker_state import MINUTE_NS, MinuteBar, RollingDay
+from app.streaming.ticker_state import MinuteBar, RollingDay
+from tests.unit.streaming.breakable_bus import BreakableBus
 
 ALICE, BOB = 1001, 1002
 SYMBOL = "BTC-USD"
@@ -67,34 +67,6 @@ class Book:
     def levels(self) -> tuple[BookLevels, BookLevels]:
         """Return bids and asks, best first."""
         return sorted(self.bids.items(), reverse=True), sorted(self.asks.items())
-
-
-class BreakableBus(MemoryBus):
-    """A memory bus that can be down, and can lose what is published."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.is_down = False
-        self.is_losing = False
-
-    async def publish(self, entries: Sequence[BusEntry]) -> None:
-        """Publish, unless entries get lost."""
-        if not self.is_losing:
-            await super().publish(entries)
-
-    async def read(self, after: int, *, limit: int, block_ms: int) -> list[BusEntry]:
-        """Read, unless down."""
-        if self.is_down:
-            raise BusUnavailable("down for the test")
-        return await super().read(after, limit=limit, block_ms=block_ms)
-
-    def flush(self) -> None:
-        """Forget everything, as FLUSHALL does."""
-        self._entries.clear()
-        self._highest = 0
-
-    async def close(self) -> None:
-        """Keep the entries: another reader may follow."""
 
 
 class Exchange:
@@ -395,8 +367,3 @@ def bars_of(prints: Sequence[TradePrint]) -> list[MinuteBar]:
     for trade in prints:
         day.add(trade)
     return list(day._bars)
-
-
-def minute(timestamp_ns: int) -> int:
-    """Return the minute of a time."""
-    return timestamp_ns // MINUTE_NS
