@@ -106,6 +106,27 @@ def migrate() -> None:
     announce("the database is at this build's revision")
 
 
+@app.command()
+def replay(
+    start: int = typer.Option(1, "--from", min=1, help="First sequence to prove; a checkpoint before it is the start."),
+    end: int | None = typer.Option(None, "--to", min=1, help="Last sequence to prove; the head by default."),
+    verify: bool = typer.Option(False, "--verify", help="Replay and compare every event byte; required."),
+) -> None:
+    """Prove that the journal replays to the events it holds; prints the state hash as JSON."""
+    import msgspec
+
+    from app.bootstrap.replay import replay as run_replay
+
+    if not verify:
+        raise typer.BadParameter("say --verify: a replay does nothing else", param_hint="--verify")
+
+    async def prove(settings: "Settings") -> int:
+        print(msgspec.json.encode(await run_replay(settings, start=start, end=end)).decode())
+        return 0
+
+    run_role("replay", prove)
+
+
 @admin.command("create-key")
 def create_key(name: str = typer.Option("admin", help="Account the key acts for; opened if it is new.")) -> None:
     """Open an account and print a new API key with every scope, as JSON on stdout."""

@@ -69,6 +69,23 @@ def follow_row(engine: Engine, row_hash: bytes, row: JournalRow) -> bytes:
     return row.hash
 
 
+async def verify_journal(journal: Journal, newest_first: AsyncIterator[Checkpoint], *, start: int, end: int) -> Engine:
+    """Replay the sequences from `start` to `end`; returns the engine as it stood after the row that holds `end`.
+
+    Begins at the newest checkpoint before `start`. Raises JournalDamaged naming the sequence that does not verify.
+    """
+    engine, row_hash = await restore_newest(newest_first, start - 1)
+    while engine.state.sequence < end:
+        rows = await journal.rows(engine.state.sequence, REPLAY_ROWS)
+        if not rows:
+            raise JournalDamaged(f"the journal ends at {engine.state.sequence}, sequence {end} was asked for")
+        for row in rows:
+            if engine.state.sequence >= end:
+                break
+            row_hash = follow_row(engine, row_hash, row)
+    return engine
+
+
 async def save_checkpoint(database: AsyncEngine, shard: int, recovered: Recovered) -> None:
     """Write the engine's state, which must stand at the committed head."""
     engine = recovered.engine

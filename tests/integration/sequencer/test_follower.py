@@ -1,8 +1,11 @@
 """The follower in the worker: proves the journal by replaying it, and writes what a restart begins with."""
 
 import asyncio
+import json
 import random
 import signal
+import subprocess
+import sys
 
 import asyncpg
 import pytest
@@ -14,7 +17,7 @@ from app.sequencer.follower import Follower
 from app.storage import checkpoints
 from app.storage.database import asyncpg_dsn, create_database_engine
 from app.storage.journal import Journal
-from tests.engine_process import EngineProcess, linked, wait_for_term
+from tests.engine_process import EngineProcess, linked, role_environment, wait_for_term
 
 
 @pytest.fixture
@@ -100,3 +103,35 @@ async def test_an_engine_does_not_lead_past_damage_and_names_the_sequence(
         code, errors = engine.wait()
     assert code == 3
     assert f"sequence {last.engine_seq}" in errors.strip().splitlines()[-1]
+
+
+async def test_replay_proves_a_journal_and_names_the_row_that_does_not_verify(
+    database_url: str, redis_url: str, shard: int
+) -> None:
+    environment = role_environment(database_url, redis_url, ORDERWIRE_SHARD=str(shard))
+    with EngineProcess(database_url, redis_url, shard=shard):
+        async with linked(database_url, shard=shard) as link:
+            for number in range(20):
+                await link.submit(CreateAccount(f"account-{number}"))
+            status = await link.status()
+    proven = json.loads(replay(environment).stdout)
+    assert (proven["last_seq"], proven["state_hash"]) == (status.engine_seq, status.state_hash)
+    earlier = json.loads(replay(environment, "--to", "7").stdout)
+    assert earlier["last_seq"] == 7
+    assert earlier["state_hash"] != status.state_hash
+    beyond = replay(environment, "--to", "99999")
+    assert (beyond.returncode, beyond.stdout) == (3, "")
+    assert f"the journal ends at {status.engine_seq}" in beyond.stderr
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("ALTER TABLE journal DISABLE TRIGGER ALL")
+    await connection.execute("DELETE FROM journal WHERE shard = $1 AND last_seq = 9", shard)
+    await connection.close()
+    broken = replay(environment)
+    assert broken.returncode == 3
+    assert "expected a row from sequence 9" in broken.stderr
+
+
+def replay(environment: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
+    """Run `orderwire replay --verify`."""
+    command = [sys.executable, "-m", "app", "replay", "--verify", *options]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)

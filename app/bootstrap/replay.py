@@ -1,0 +1,36 @@
+"""`orderwire replay`: prove that a journal gives the same events and state again."""
+
+import time
+
+import msgspec
+
+from app.bootstrap.startup import open_journal, require_database
+from app.config import Settings
+from app.sequencer.recovery import verify_journal
+from app.storage import checkpoints
+from app.storage.database import create_database_engine
+
+
+class Replayed(msgspec.Struct, frozen=True):
+    """What a replay came to."""
+
+    first_seq: int
+    last_seq: int
+    state_hash: str
+    seconds: float
+
+
+async def replay(settings: Settings, *, start: int, end: int | None) -> Replayed:
+    """Verify and replay sequences `start` to `end` (default the head). Raises JournalDamaged and StartupError."""
+    await require_database(settings.database_url)
+    journal = await open_journal(settings)
+    database = create_database_engine(settings.database_url, pool_size=1)
+    began = time.monotonic()
+    try:
+        last = (await journal.head()).head_seq if end is None else end
+        newest_first = checkpoints.load_newest_first(database, settings.shard)
+        engine = await verify_journal(journal, newest_first, start=start, end=last)
+    finally:
+        await database.dispose()
+        await journal.close()
+    return Replayed(start, engine.state.sequence, engine.state_hash().hex(), round(time.monotonic() - began, 3))
