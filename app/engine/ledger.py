@@ -37,7 +37,11 @@ class Ledger:
         if not order.is_buy:
             return order.remaining * instrument.lot_units
         notional = order.remaining * order.price * instrument.notional_unit
-        rate = max(order.maker_rate, order.taker_rate, 0)
+        maker_rate, taker_rate = order.maker_rate, order.taker_rate
+        # Spelled out: the built-in max of three costs more than the rest of this sum.
+        rate = taker_rate if taker_rate > maker_rate else maker_rate
+        if rate < 0:
+            rate = 0
         # Rounds up over the whole order, as the fee itself does; never below what was charged.
         return notional - (-(order.fee_accrued + notional * rate) // RATE_SCALE) - order.fees
 

@@ -320,7 +320,7 @@ class OrderDesk:
             state.sequence,
             state.timestamp_ns,
             None,
-            order.snapshot(),
+            self._recorder.state_of(order),
             self._recorder.fills,
             book.top(state.epoch),
             False,

@@ -10,6 +10,7 @@ from app.domain.events import (
     Fill,
     OrderFilled,
     OrderPartiallyFilled,
+    OrderState,
     PrivateEvent,
     Rejection,
     SystemEvent,
@@ -26,13 +27,16 @@ _FILLED = OrderStatus.FILLED
 class Recorder:
     """Events of the command being applied, and who has events since the last seal."""
 
-    __slots__ = ("accounts", "books", "events", "fills", "state")
+    __slots__ = ("accounts", "books", "events", "fills", "moved", "moved_to", "state")
 
     def __init__(self, state: State) -> None:
         self.state = state
         self.events: list[Event] = []
         self.fills: list[Fill] = []
         """Fills of the incoming order of this command."""
+        self.moved: Order | None = None
+        """Order of this command's last order event, and what that event says of it."""
+        self.moved_to: OrderState | None = None
         self.accounts: dict[int, Account] = {}
         """Accounts with pending events."""
         self.books: dict[str, Book] = {}
@@ -42,6 +46,7 @@ class Recorder:
         """Forget the previous command's events; the batch's stay."""
         self.events = []
         self.fills = []
+        self.moved = None
 
     def private(self, account: Account, event: PrivateEvent) -> None:
         """Record an event of an account; its account_seq was taken with `next_seq`."""
@@ -64,7 +69,8 @@ class Recorder:
         order.updated_ns = state.timestamp_ns
         order.engine_seq = state.sequence
         account.seq += 1
-        event = kind(account.seq, order.snapshot())
+        self.moved, self.moved_to = order, order.snapshot()
+        event = kind(account.seq, self.moved_to)
         self.events.append(event)
         pending = account.pending
         if not pending:
@@ -82,7 +88,8 @@ class Recorder:
         account.seq += 1
         fill = Fill(trade.trade_id, trade.price, trade.quantity, fee, liquidity, account.seq)
         kind = OrderFilled if order.status is _FILLED else OrderPartiallyFilled
-        event = kind(account.seq, order.snapshot(), fill)
+        self.moved, self.moved_to = order, order.snapshot()
+        event = kind(account.seq, self.moved_to, fill)
         self.events.append(event)
         pending = account.pending
         if not pending:
@@ -90,6 +97,12 @@ class Recorder:
         pending.append(event)
         if liquidity is _TAKER:
             self.fills.append(fill)
+
+    def state_of(self, order: Order) -> OrderState:
+        """Return the order as it is now: what its event says when that was the command's last."""
+        if order is self.moved and self.moved_to is not None:
+            return self.moved_to
+        return order.snapshot()
 
     def trade(self, book: Book, trade: TradeExecuted) -> None:
         """Record a public trade."""
