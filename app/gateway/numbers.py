@@ -1,6 +1,6 @@
 """Decimal text of requests to the engine's integers, and the engine's limits back to decimal text."""
 
-from app.domain.decimals import Step, format_scaled, format_steps, parse_decimal, to_steps
+from app.domain.decimals import Step, count_steps, format_scaled, format_steps, parse_decimal, to_steps
 from app.domain.instrument import RATE_SCALE_DIGITS, Instrument
 from app.errors import ApiError
 
@@ -12,7 +12,7 @@ def steps(text: str, step: Step, *, code: str, field: str) -> int:
     number = parse_decimal(text)
     if number is None or number.mantissa == 0:
         raise ApiError("invalid_request", "expected a positive decimal in plain notation", field=field)
-    value = to_steps(text, step)
+    value = count_steps(number, step)
     if value is None:
         raise ApiError(code, f"expected a multiple of {format_steps(1, step)}", field=field)
     if value > INTEGER_MAX:
@@ -35,7 +35,7 @@ def amount_units(text: str, scale: int, field: str) -> int:
     number = parse_decimal(text)
     if number is None or number.mantissa == 0:
         raise ApiError("invalid_request", "expected a positive decimal in plain notation", field=field)
-    units = to_steps(text, Step(1, scale))
+    units = count_steps(number, Step(1, scale))
     if units is None:
         raise ApiError("invalid_request", f"expected at most {scale} decimal places", field=field)
     return units

@@ -185,12 +185,14 @@ class LinkClient:
         Raises ApiError: engine_unavailable (not executed), execution_unknown, deadline_exceeded (not executed).
         """
         budget = DEADLINE_DEFAULT_MS if deadline_ms is None else deadline_ms
-        pending = self._enqueue(_encode(command), budget / 1000, resendable(command))
+        request_id, pending = self._enqueue(_encode(command), budget / 1000, resendable(command))
+        # Not a timeout context: that and a callback on the future would cost half of this call.
+        timer = asyncio.get_running_loop().call_at(pending.deadline, self._fail, request_id)
         try:
-            async with asyncio.timeout_at(pending.deadline):
-                outcome: Outcome = await pending.future
-        except TimeoutError:
-            raise self._unknown(pending) from None
+            outcome: Outcome = await pending.future
+        finally:
+            timer.cancel()
+            self._pending.pop(request_id, None)
         return outcome
 
     async def book(self, symbol: str) -> BookView:
@@ -206,7 +208,7 @@ class LinkClient:
         assert isinstance(answer, EngineStatus)
         return answer
 
-    def _enqueue(self, command: bytes, budget_s: float, can_resend: bool) -> _Pending:
+    def _enqueue(self, command: bytes, budget_s: float, can_resend: bool) -> tuple[int, _Pending]:
         """Register a command and write it at once when connected, so that call order is send order."""
         if len(self._pending) >= PENDING_MAX:
             raise ApiError("engine_unavailable", "too many commands are waiting", retry_after_ms=100)
@@ -215,12 +217,11 @@ class LinkClient:
         self._request_id += 1
         request_id = self._request_id
         self._pending[request_id] = pending
-        pending.future.add_done_callback(lambda _: self._pending.pop(request_id, None))
         if self._ready.is_set():
             self._write(request_id, pending)
         else:
             loop.call_later(min(CONNECT_WAIT_MAX_S, budget_s), self._give_up, request_id)
-        return pending
+        return request_id, pending
 
     def _write(self, request_id: int, pending: _Pending) -> None:
         assert self._link is not None and pending.command is not None

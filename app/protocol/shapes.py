@@ -4,6 +4,7 @@ Pure functions of an event (or state), the instrument and the batch's time in na
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from app.domain.decimals import format_scaled, format_steps
 from app.domain.enums import OrderStatus, OrderType, Side
@@ -14,12 +15,19 @@ from app.protocol import schemas
 
 AVERAGE_PRICE_EXTRA_DIGITS = 6
 """An average price is rounded half up to this many places beyond the tick's."""
+SECONDS_KEPT = 256
+"""Texts of seconds that are remembered: most times that are shown lie within the last few."""
 
 
 def timestamp_text(timestamp_ns: int) -> str:
     """Return RFC 3339 UTC text with microseconds."""
     seconds, rest = divmod(timestamp_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest // 1000:06d}Z"
+    return f"{_second_text(seconds)}.{rest // 1000:06d}Z"
+
+
+@lru_cache(maxsize=SECONDS_KEPT)
+def _second_text(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def price_text(price: int, instrument: Instrument) -> str:
