@@ -39,7 +39,7 @@ BITSTAMP = "bitstamp_20150501"
 SYMBOL, BASE, QUOTE = "B-Q", "B", "Q"
 START_NS = 1_700_000_000_000_000_000
 BATCH_NS = 1_000_000
-FUNDS = str(10**29)
+FUNDS = str(10**18)
 MAKER_FEE, TAKER_FEE = RATE_SCALE // 5_000, RATE_SCALE // 2_000
 GENERATOR = Path("research") / "perf" / "match" / "gen_workload.py"
 
