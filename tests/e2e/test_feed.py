@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,21 +39,17 @@ def feed(exchange: Exchange, prefix: Path, *options: str, replica: int = 0) -> s
     )
 
 
-def head_of(recordings: Path, folder: Path, *, alter: bool) -> Path:
-    """Write a short copy of the set; optionally with one expected fill of another maker."""
-    for part, rows in (("seed", None), ("fills", None), ("commands", 600), ("bbo", 600)):
-        with gzip.open(recordings / f"{SET}_{part}.csv.gz", "rt") as source:
-            lines = source.read().splitlines()
-        lines = lines if rows is None else lines[: rows + 1]
-        if part == "fills":
-            lines = [line for line in lines[1:] if int(line.split(",")[0]) < 600]
-            if alter:
-                command, taker, maker, price, quantity = lines[3].split(",")
-                lines[3] = ",".join((command, taker, str(int(maker) + 1), price, quantity))
-            lines.insert(0, "cmd,taker,maker,price,qty")
-        with gzip.open(folder / f"head_{part}.csv.gz", "wt") as target:
-            target.write("\n".join(lines) + "\n")
-    return folder / "head"
+def with_one_altered_fill(recordings: Path, folder: Path) -> Path:
+    """Write a copy of the set in which one expected fill names another maker."""
+    for part in ("seed", "commands", "bbo"):
+        shutil.copy(recordings / f"{SET}_{part}.csv.gz", folder / f"altered_{part}.csv.gz")
+    with gzip.open(recordings / f"{SET}_fills.csv.gz", "rt") as source:
+        lines = source.read().splitlines()
+    command, taker, maker, price, quantity = lines[4].split(",")
+    lines[4] = ",".join((command, taker, str(int(maker) + 1), price, quantity))
+    with gzip.open(folder / "altered_fills.csv.gz", "wt") as target:
+        target.write("\n".join(lines) + "\n")
+    return folder / "altered"
 
 
 def test_every_fill_and_best_price_of_the_recording_comes_out(exchange: Exchange, recordings: Path) -> None:
@@ -65,11 +62,11 @@ def test_every_fill_and_best_price_of_the_recording_comes_out(exchange: Exchange
 
 
 def test_one_altered_fill_is_found_and_explained(exchange: Exchange, recordings: Path, tmp_path: Path) -> None:
-    assert feed(exchange, head_of(recordings, tmp_path, alter=False), "--json").returncode == 0
-    altered = feed(exchange, head_of(recordings, tmp_path, alter=True), "--json")
+    altered = feed(exchange, with_one_altered_fill(recordings, tmp_path), "--limit", str(COMMANDS), "--json")
     assert altered.returncode == 1
     summary = json.loads(altered.stdout)
-    assert summary["fills_exact"] == summary["fills_expected"] - 1
+    assert (summary["fills_exact"], summary["fills_expected"]) == (FILLS - 1, FILLS)
+    assert (summary["best_exact"], summary["best_expected"]) == (STATES, STATES)
     assert "expected maker" in summary["first_difference"]
 
 
