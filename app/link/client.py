@@ -85,8 +85,10 @@ class _Link(asyncio.Protocol):
         self._client = client
         self._reader = FrameReader(REPLY_BYTES_MAX)
         self.transport: asyncio.Transport | None = None
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.heard = asyncio.get_running_loop().time()
+        # Kept, as everywhere on an order's way: asking for the running loop is a system call before Python 3.12.
+        self._loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[None] = self._loop.create_future()
+        self.heard = self._loop.time()
         self._out: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -96,7 +98,7 @@ class _Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand every message to the client; anything unreadable ends the connection."""
-        self.heard = asyncio.get_running_loop().time()
+        self.heard = self._loop.time()
         try:
             for body in self._reader.feed(data):
                 self._client.on_reply(self, decode_reply(body))
@@ -113,7 +115,7 @@ class _Link(asyncio.Protocol):
     def send(self, message: Request) -> None:
         """Write with the loop's next turn; frames of one turn leave in one write."""
         if not self._out:
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)
         self._out.append(encode_frame(message))
 
     def abort(self) -> None:
@@ -136,6 +138,7 @@ class LinkClient:
         self._replica = replica
         self._build = build
         self._locate = locate
+        self._loop = asyncio.get_running_loop()
         self._link: _Link | None = None
         self._challenge: Challenge | None = None
         self._nonce = b""
@@ -187,7 +190,7 @@ class LinkClient:
         budget = DEADLINE_DEFAULT_MS if deadline_ms is None else deadline_ms
         request_id, pending = self._enqueue(_encode(command), budget / 1000, resendable(command))
         # Not a timeout context: that and a callback on the future would cost half of this call.
-        timer = asyncio.get_running_loop().call_at(pending.deadline, self._fail, request_id)
+        timer = self._loop.call_at(pending.deadline, self._fail, request_id)
         try:
             outcome: Outcome = await pending.future
         finally:
@@ -212,7 +215,7 @@ class LinkClient:
         """Register a command and write it at once when connected, so that call order is send order."""
         if len(self._pending) >= PENDING_MAX:
             raise ApiError("engine_unavailable", "too many commands are waiting", retry_after_ms=100)
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         pending = _Pending(loop.create_future(), loop.time() + budget_s, command, can_resend)
         self._request_id += 1
         request_id = self._request_id
@@ -225,7 +228,7 @@ class LinkClient:
 
     def _write(self, request_id: int, pending: _Pending) -> None:
         assert self._link is not None and pending.command is not None
-        left_ms = int((pending.deadline - asyncio.get_running_loop().time()) * 1000)
+        left_ms = int((pending.deadline - self._loop.time()) * 1000)
         if left_ms <= 0:
             self._fail(request_id)
             return
@@ -255,7 +258,7 @@ class LinkClient:
     async def _ask(self, make: Callable[[int], Request]) -> object:
         if not await self.wait_connected(CONNECT_WAIT_MAX_S) or self._link is None:
             raise ApiError("engine_unavailable", "no engine is leading right now", retry_after_ms=500)
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         pending = _Pending(loop.create_future(), loop.time() + QUERY_TIMEOUT_S, None, False)
         self._request_id += 1
         request_id = self._request_id
@@ -327,7 +330,7 @@ class LinkClient:
 
     async def _connect_once(self) -> bool:
         """Hold one connection until it ends; returns whether it had been welcomed."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         try:
             found = await self._locate()
             if found is None or found[1] < self.term or not found[0]:
@@ -349,7 +352,7 @@ class LinkClient:
 
     async def _supervise(self, link: _Link) -> None:
         """Beat until the connection ends, or until the leader falls silent."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         opened = loop.time()
         while not link.closed.done():
             await asyncio.wait([link.closed], timeout=BEAT_INTERVAL_S)
@@ -364,7 +367,7 @@ class LinkClient:
         """Settle what was sent on a lost link: keep what may be resent once, fail the rest."""
         self._link = None
         self._ready.clear()
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         for request_id, pending in list(self._pending.items()):
             if not pending.sent:
                 continue

@@ -75,6 +75,8 @@ class Connection(asyncio.Protocol):
         self._connections = connections
         self._reader = FrameReader(REQUEST_BYTES_MAX)
         self._challenge = Challenge(leader.shard, os.urandom(NONCE_BYTES))
+        # Kept: asking for the running loop is a system call before Python 3.12.
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._heard = 0.0
@@ -88,9 +90,8 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._connections.add(self)
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES_MAX)
-        loop = asyncio.get_running_loop()
-        self._heard = loop.time()
-        self._timer = loop.call_later(HANDSHAKE_TIMEOUT_S, self._handshake_late)
+        self._heard = self._loop.time()
+        self._timer = self._loop.call_later(HANDSHAKE_TIMEOUT_S, self._handshake_late)
         self._transport.write(encode_frame(self._challenge))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -108,7 +109,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Handle every complete message; anything unreadable ends the connection."""
-        self._heard = asyncio.get_running_loop().time()
+        self._heard = self._loop.time()
         try:
             for body in self._reader.feed(data):
                 self._handle(body)
@@ -126,7 +127,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         if not self._out:
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)
         self._out.append(frame)
 
     def close(self) -> None:
@@ -174,15 +175,14 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _beat(self) -> None:
-        loop = asyncio.get_running_loop()
         if self._transport is None:
             return
-        if loop.time() - self._heard > SILENCE_MAX_S:
+        if self._loop.time() - self._heard > SILENCE_MAX_S:
             log.warning("link_silent_replica", replica=self.replica)
             self._transport.abort()
             return
         self.send(Beat(self._leader.head_seq))
-        self._timer = loop.call_later(BEAT_INTERVAL_S, self._beat)
+        self._timer = self._loop.call_later(BEAT_INTERVAL_S, self._beat)
 
 
 class LinkServer:

@@ -40,6 +40,7 @@ class OrderLane:
         answer: Callable[[str | None, OrderAnswer], None],
         refuse: Callable[[str | None, ApiError], None],
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._room = asyncio.Semaphore(in_flight_max)
         self._answer = answer
         self._refuse = refuse
@@ -49,7 +50,7 @@ class OrderLane:
         """Begin a command after all that came before it."""
         await self._room.acquire()
         # Tasks take their first step in the order of their creation, and OrderEntry sends in that step.
-        task = asyncio.create_task(self._run(message_id, call))
+        task = self._loop.create_task(self._run(message_id, call))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
