@@ -2,21 +2,24 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from app.errors import StartupError
 from benchmarks import engine, path
 from benchmarks.figures import environment
 from benchmarks.workloads import MissingWorkload
 
 RESULTS = Path(__file__).with_name("results")
 EXIT_MISSING = 2
+EXIT_STARTUP = 3
 
 
 def main() -> int:
-    """Measure what was asked for. Returns 2 when a workload's files are missing."""
+    """Measure what was asked for. Returns 2 when a workload's files are missing, 3 when no exchange starts."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", nargs="*", metavar="engine|path", help="both by default")
     parser.add_argument("--rounds", type=int, help="more rounds, steadier medians")
@@ -37,8 +40,12 @@ def main() -> int:
         except MissingWorkload as error:
             _say(f"benchmarks: {error}")
             return EXIT_MISSING
+        except StartupError as error:
+            _say(f"benchmarks: {error}")
+            return EXIT_STARTUP
         print(module.report(result[name]), flush=True)
     result["environment"]["seconds"] = round(time.monotonic() - started, 1)
+    result["environment"]["load_average_at_end"] = round(os.getloadavg()[0], 2)
     _say(f"written to {_write(result, arguments.out)}")
     return 0
 

@@ -50,10 +50,12 @@ def report(figures: dict[str, Any]) -> str:
         for kind, values in found["latency_us"].items():
             shown = [f"{values[key]:,.1f}" for key in ("p50", "p99", "p99.9", "max")]
             times.append((name, kind.replace("_", " "), *shown))
+    garbage = sum(found["cyclic_garbage_after_runs"] for found in figures.values() if isinstance(found, dict))
     return "\n".join(
         (
             table("Engine, per CPU-second", ("workload", "what", "median (range)", "ratio to the bare book"), rates),
             table("Engine, microseconds per command", ("workload", "what", "p50", "p99", "p99.9", "max"), times),
+            f"Cyclic garbage after the engine's runs: {garbage} objects.\n",
         )
     )
 

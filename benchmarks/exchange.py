@@ -17,6 +17,7 @@ from typing import IO, Any, Self
 from app.dev.credentials import Credentials
 from app.dev.ports import free_port, is_free
 from app.dev.servers import LocalServers
+from app.errors import StartupError
 from benchmarks.figures import REPOSITORY
 
 REPLICAS = 2
@@ -24,6 +25,8 @@ STOP_TIMEOUT_S = 30.0
 PORT_TRIES = 50
 ROLES = {"ow-engine": "engine", "ow-api": "replicas", "ow-worker": "worker", "postgres": "postgresql"}
 """Name of a process, as the system shows it, to the part it plays; anything else is `other`."""
+CpuTimes = dict[int, tuple[str, float]]
+"""Part and CPU seconds so far, by process id."""
 _PASSED_ON = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PARENT, _USER_TICKS, _SYSTEM_TICKS = 1, 11, 12
@@ -61,10 +64,10 @@ class Exchange:
     ) -> None:
         self._stop()
 
-    def cpu_seconds(self) -> dict[str, float]:
-        """Return the CPU time that each part has used so far; nothing where the system does not tell."""
+    def cpu_times(self) -> CpuTimes:
+        """Return the CPU time of every process so far; nothing where the system does not tell."""
         roots = [] if self._process is None else [self._process.pid]
-        return cpu_seconds_of([*roots, *self._servers.pids])
+        return cpu_times_of([*roots, *self._servers.pids])
 
     def _start(self) -> None:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
@@ -88,7 +91,7 @@ class Exchange:
             )
         facts = json.loads(_first_line(self._process.stdout) or "null")
         if facts is None:
-            raise RuntimeError(f"the exchange did not start:\n{Path(errors.name).read_text()[-3000:]}")
+            raise StartupError(f"the exchange did not start:\n{Path(errors.name).read_text()[-3000:]}")
         self.rest, self.streams = facts["rest"], facts["ws"]
         self.administrator = Credentials(**facts["accounts"]["admin"])
 
@@ -120,8 +123,8 @@ def free_ports(count: int) -> int:
     raise OSError("there are no neighboring free ports")
 
 
-def cpu_seconds_of(roots: list[int]) -> dict[str, float]:
-    """Return the CPU seconds of processes and all their descendants, by part."""
+def cpu_times_of(roots: list[int]) -> CpuTimes:
+    """Return part and CPU seconds of processes and all their descendants."""
     known: dict[int, tuple[int, str, float]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -131,14 +134,22 @@ def cpu_seconds_of(roots: list[int]) -> dict[str, float]:
         fields = rest.split()
         seconds = (int(fields[_USER_TICKS]) + int(fields[_SYSTEM_TICKS])) / _TICKS_PER_S
         known[int(entry.name)] = (int(fields[_PARENT]), name, seconds)
-    found: dict[str, float] = {}
+    found: CpuTimes = {}
     for pid, (_, name, seconds) in known.items():
         ancestor = pid
         while ancestor in known and ancestor not in roots:
             ancestor = known[ancestor][0]
         if ancestor in roots:
             part = ROLES.get(name, "valkey" if name.startswith("valkey") else "other")
-            found[part] = found.get(part, 0.0) + seconds
+            found[pid] = (part, seconds)
+    return found
+
+
+def cpu_seconds_between(before: CpuTimes, after: CpuTimes) -> dict[str, float]:
+    """Return the CPU seconds of each part between two looks; a process that ended meanwhile is not counted."""
+    found: dict[str, float] = {}
+    for pid, (part, seconds) in after.items():
+        found[part] = found.get(part, 0.0) + seconds - before.get(pid, (part, 0.0))[1]
     return found
 
 

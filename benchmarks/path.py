@@ -18,7 +18,7 @@ import msgspec
 import uvloop
 
 from app.dev.client import RequestRefused, RestClient, Signer
-from benchmarks.exchange import Exchange
+from benchmarks.exchange import Exchange, cpu_seconds_between
 from benchmarks.figures import Spread, percentile, table
 from benchmarks.traffic import SEED, Market, open_market, orders
 from benchmarks.wire import Load, RestLoad, StreamLoad, get_request, place_frame, place_request
@@ -139,18 +139,18 @@ async def _run(exchange: Exchange, market: Market, scenario: Scenario, name: str
     """Run one scenario and wait until everything behind it is done."""
     loads, work = await _prepare(exchange, market, scenario, name)
     try:
-        before, load_before, started = exchange.cpu_seconds(), time.process_time(), time.perf_counter()
+        before, load_before, started = exchange.cpu_times(), time.process_time(), time.perf_counter()
         tasks = [load.run(part, in_flight=scenario.in_flight) for load, part in zip(loads, work, strict=True)]
         await asyncio.gather(*tasks)
         seconds, load_cpu = time.perf_counter() - started, time.process_time() - load_before
         if scenario.transport != "health":
             await _settle(exchange, market, loads)
-        after = exchange.cpu_seconds()
+        spent = cpu_seconds_between(before, exchange.cpu_times())
     finally:
         for load in loads:
             load.close()
     latencies = sorted(latency for load in loads for latency in load.latencies_ns)
-    cpu_us = {part: (after[part] - before.get(part, 0.0)) / scenario.requests * 1e6 for part in after}
+    cpu_us = {part: cpu_s / scenario.requests * 1e6 for part, cpu_s in spent.items()}
     return Observed(
         requests_per_s=scenario.requests / seconds,
         p50_us=percentile(latencies, 50) / 1000,
