@@ -5,7 +5,6 @@ the highest fee its fills could bring, for a sell the remaining base units. Fees
 order, rounded up once over the whole order, so that many small fills never cost more than one.
 """
 
-from app.domain.enums import Liquidity
 from app.domain.events import BalanceChanged
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import RATE_SCALE
@@ -14,9 +13,6 @@ from app.engine.state import Balance, Order, State
 
 AMOUNT_MAX = 10**30
 """Largest balance, in units of an asset."""
-
-# On Python 3.11 an enum member looked up on its class costs fifteen times a global.
-_MAKER = Liquidity.MAKER
 
 
 class Ledger:
@@ -74,16 +70,12 @@ class Ledger:
             if not balance.touched:
                 self._touch(balance)
 
-    def settle(self, order: Order, notional: int, quantity: int, liquidity: Liquidity) -> int:
+    def settle(self, order: Order, notional: int, quantity: int, rate: int) -> int:
         """Move money and assets for one side of a trade; returns the fee in quote units.
 
         The order's remaining quantity was already lowered. The fee account takes the fee, or pays the rebate.
         """
         instrument = order.book.instrument
-        if liquidity is _MAKER:
-            rate = min(order.maker_rate, instrument.maker_fee)
-        else:
-            rate = min(order.taker_rate, instrument.taker_fee)
         order.fee_accrued += notional * rate
         fees = -(-order.fee_accrued // RATE_SCALE)
         fee = fees - order.fees
@@ -157,3 +149,14 @@ class Ledger:
             account,
             BalanceChanged(account.seq, sequence, account.account_id, balance.asset, str(available), str(held)),
         )
+
+
+def trade_rates(maker: Order, taker: Order) -> tuple[int, int]:
+    """Return the rates that a trade charges: the captured or the current one, whichever is lower.
+
+    The maker's rebate never exceeds what the taker of the same trade pays: one that was captured
+    before a fee cut would drain the fee account.
+    """
+    instrument = taker.book.instrument
+    taker_rate = min(taker.taker_rate, instrument.taker_fee)
+    return max(min(maker.maker_rate, instrument.maker_fee), -taker_rate), taker_rate

@@ -7,7 +7,7 @@ The incoming order is already accepted and holds its funds. Called by orders.py 
 from app.domain.enums import Liquidity, OrderReason, OrderStatus, SelfTradePrevention
 from app.domain.events import OrderAmended, OrderCanceled, TradeExecuted, TradePrevented
 from app.engine.book import Book, PriceLevel
-from app.engine.ledger import Ledger
+from app.engine.ledger import Ledger, trade_rates
 from app.engine.recorder import Recorder
 from app.engine.state import CLOSED_ORDERS_MAX, Order, State
 
@@ -84,9 +84,10 @@ class Matcher:
         )
         self._recorder.trade(book, trade)
         ledger = self._ledger
-        fee = ledger.settle(maker, notional, quantity, _MAKER)
+        maker_rate, taker_rate = trade_rates(maker, taker)
+        fee = ledger.settle(maker, notional, quantity, maker_rate)
         self._recorder.fill(maker, trade, fee, _MAKER)
-        fee = ledger.settle(taker, notional, quantity, _TAKER)
+        fee = ledger.settle(taker, notional, quantity, taker_rate)
         self._recorder.fill(taker, trade, fee, _TAKER)
         if not maker.remaining:
             self._forget(maker)

@@ -32,7 +32,6 @@ _REASON_SLIPPAGE_CAP = OrderReason.SLIPPAGE_CAP
 _REASON_USER = OrderReason.USER
 _OPEN = OrderStatus.OPEN
 _PARTIALLY_FILLED = OrderStatus.PARTIALLY_FILLED
-_LIMIT = OrderType.LIMIT
 _MARKET = OrderType.MARKET
 _POST_ONLY_REPRICE = PostOnly.REPRICE
 _PRIORITY_KEPT = Priority.KEPT
@@ -111,7 +110,7 @@ class OrderDesk:
             rejection = risk.check_numbers(instrument, price, terms.quantity)
         if rejection is None:
             rejection = risk.check_sums(book, terms.side, price, terms.quantity)
-        if rejection is None and instrument.price_band is not None and terms.type is _LIMIT:
+        if rejection is None and instrument.price_band is not None:
             rejection = risk.check_band(book, price)
         if rejection is None:
             rejection = risk.check_open_orders(account, self._state.open_orders_max)

@@ -117,8 +117,7 @@ class ReferenceModel(ReferenceChecks):
         check_numbers(instrument, price, terms.quantity)
         order = RefOrder(self.last_order_id + 1, terms, instrument, price, terms.quantity, self.timestamp_ns)
         self.check_sums(order)
-        if terms.type is OrderType.LIMIT:
-            self.check_band(terms.symbol, price)
+        self.check_band(terms.symbol, price)
         count = sum(1 for o in self.open if o.terms.account_id == terms.account_id)
         if self.open_orders_max is not None and count + 1 > self.open_orders_max:
             raise Refused(RejectReason.OPEN_ORDER_LIMIT, limit=self.open_orders_max, actual=count + 1, unit="count")
@@ -207,9 +206,11 @@ class ReferenceModel(ReferenceChecks):
         self.last_prices[symbol] = price
         ids = maker.order_id, taker.order_id, maker.terms.account_id, taker.terms.account_id
         self.say(TradeExecuted(symbol, number, self.sequence, price, quantity, taker.terms.side, *ids))
-        for order, liquidity in ((maker, Liquidity.MAKER), (taker, Liquidity.TAKER)):
-            name = "maker_fee" if liquidity is Liquidity.MAKER else "taker_fee"
-            rate = min(getattr(order.instrument, name), getattr(instrument, name))
+        taker_rate = min(taker.instrument.taker_fee, instrument.taker_fee)
+        # A rebate is paid out of this trade's taker fee, and never exceeds it.
+        maker_rate = max(min(maker.instrument.maker_fee, instrument.maker_fee), -taker_rate)
+        sides = (maker, Liquidity.MAKER, maker_rate), (taker, Liquidity.TAKER, taker_rate)
+        for order, liquidity, rate in sides:
             before = order.fees
             order.fills.append(PastFill(notional, quantity, rate))
             fee = order.fees - before

@@ -203,6 +203,17 @@ def test_order_pays_the_lower_of_its_captured_rate_and_the_current_one() -> None
     assert [fill.fee for fill in fills_of(1, cheaper)] == [1]
 
 
+def test_rebate_captured_before_a_fee_cut_never_exceeds_what_the_taker_pays() -> None:
+    resting = [sell(BOB, quantity=100, price=100)]
+    engine = engine_with(resting=resting, maker_fee=-2 * PERCENT, taker_fee=3 * PERCENT)
+    accepted(engine, update(maker_fee=0, taker_fee=PERCENT))
+    events = accepted(engine, buy(ALICE, quantity=100, price=100))
+    # The rebate of 2 % was promised, but the trade brings in 1 %.
+    assert [fill.fee for fill in fills_of(1, events)] == [-100]
+    assert [fill.fee for fill in fills_of(2, events)] == [100]
+    assert available(engine, FEE_ACCOUNT_ID, QUOTE) == 0
+
+
 def test_amended_order_keeps_the_rates_it_was_accepted_with() -> None:
     engine = engine_with(resting=[buy(ALICE, quantity=1, price=90)], taker_fee=PERCENT)
     accepted(engine, update(taker_fee=9 * PERCENT))

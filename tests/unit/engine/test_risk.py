@@ -236,6 +236,14 @@ def test_band_follows_the_mid_before_the_first_trade() -> None:
     assert reason_of(engine, buy(ALICE, quantity=1, price=86)) == "price_band"
 
 
+def test_market_order_is_held_to_the_band_by_its_cap_price() -> None:
+    band = {"price_band": 4 * PERCENT, "reference_price": 100, "max_slippage": 5 * PERCENT}
+    engine = engine_with(resting=[sell(BOB, quantity=5, price=100)], **band)
+    take = buy(ALICE, quantity=1, type=OrderType.MARKET, time_in_force=IOC)
+    assert reason_of(engine, take) == "price_band"
+    accepted(engine, msgspec.structs.replace(take, max_slippage=4 * PERCENT))
+
+
 def test_band_is_checked_at_the_repriced_price() -> None:
     engine = engine_with(resting=[sell(quantity=1, price=110)], **BAND)
     accepted(engine, buy(ALICE, quantity=1, price=200, post_only=PostOnly.REPRICE))
