@@ -77,6 +77,7 @@ class EngineAnswer(msgspec.Struct):
     epoch: int
     engine_seq: int
     state_hash: str
+    state_hash_seq: int
     engine_version: int
     build: str
     mode: str

@@ -117,6 +117,8 @@ class EngineStatus(msgspec.Struct, frozen=True, array_like=True):
     epoch: int
     engine_seq: int
     state_hash: str
+    state_hash_seq: int
+    """Sequence of the state hash: the same, unless hashing a large state again so soon would stop trading."""
     engine_version: int
     build: str
     mode: str

@@ -41,6 +41,9 @@ CANCEL_RESERVE = QUEUE_COMMANDS_MAX // 10
 APPLY_SLICE_S = 0.01
 """Longest stretch of applying before the loop looks at its sockets again."""
 BEAT_IDLE_S = 0.25
+HASH_FREE_S = 0.1
+"""A state hash that takes more of the processor stops trading noticeably: it is made at most every HASH_EVERY_S."""
+HASH_EVERY_S = 60.0
 COMMIT_AGE_MAX_S = 1.0
 """A commit that takes longer stops new commands until it is settled."""
 
@@ -57,6 +60,15 @@ class Queued(NamedTuple):
     connection: Connection | None
 
 
+class HashedState(NamedTuple):
+    """The state hash at a sequence, and what it cost."""
+
+    sequence: int
+    state_hash: bytes
+    seconds: float
+    at: float
+
+
 class Flight(NamedTuple):
     """A sealed batch whose append is running."""
 
@@ -65,7 +77,7 @@ class Flight(NamedTuple):
     sealed: Sealed
     answers: list[tuple[Connection, int, Outcome]]
     status_requests: list[tuple[int, Connection]]
-    state_hash: bytes
+    hashed: "HashedState"
     append: "asyncio.Task[None]"
     started: float
 
@@ -113,6 +125,7 @@ class Sequencer:
         self._bytes = 0
         self._flight: Flight | None = None
         self._status_requests: list[tuple[int, Connection]] = []
+        self._hashed = HashedState(-1, b"", 0.0, 0.0)
         self._beaten = 0.0
         self._stopping = False
 
@@ -181,7 +194,7 @@ class Sequencer:
                 if self._commands:
                     self._launch()
                 elif self._status_requests:
-                    self._answer_status(self._status_requests, self._engine.state_hash(), self._engine.state.sequence)
+                    self._answer_status(self._status_requests, self._hash_state())
                     self._status_requests = []
             if self._stopping and self._flight is None and not self._queue:
                 return
@@ -260,11 +273,14 @@ class Sequencer:
         )
         self._head_hash = row.hash
         status_requests, self._status_requests = self._status_requests, []
-        state_hash = self._engine.state_hash() if status_requests else b""
+        if status_requests:
+            self._hash_state()
         entry = BusEntry(record.first_seq, record.last_seq, encode(without_commands(record)))
         append = asyncio.create_task(self._append(row, len(self._commands)), name="append")
         append.add_done_callback(lambda _: self._wake.set())
-        self._flight = Flight(row, entry, sealed, self._answers, status_requests, state_hash, append, time.monotonic())
+        self._flight = Flight(
+            row, entry, sealed, self._answers, status_requests, self._hashed, append, time.monotonic()
+        )
         self._commands, self._answers, self._events, self._bytes = [], [], 0, 0
 
     async def _append(self, row: JournalRow, commands: int) -> None:
@@ -285,16 +301,27 @@ class Sequencer:
         for connection, request_id, outcome in flight.answers:
             connection.send_frame(encode_frame(Answer(request_id, msgspec.Raw(encode(outcome)))))
         self._publisher.offer(flight.entry)
-        self._answer_status(flight.status_requests, flight.state_hash, flight.row.last_seq)
+        self._answer_status(flight.status_requests, flight.hashed)
 
-    def _answer_status(self, requests: list[tuple[int, Connection]], state_hash: bytes, sequence: int) -> None:
+    def _hash_state(self) -> HashedState:
+        """Hash the sealed state, unless that is expensive and was done a moment ago."""
+        now, sequence = time.monotonic(), self._engine.state.sequence
+        known = self._hashed
+        if known.sequence != sequence and (known.seconds < HASH_FREE_S or now - known.at > HASH_EVERY_S):
+            began = time.thread_time()
+            state_hash = self._engine.state_hash()
+            self._hashed = HashedState(sequence, state_hash, time.thread_time() - began, now)
+        return self._hashed
+
+    def _answer_status(self, requests: list[tuple[int, Connection]], hashed: HashedState) -> None:
         for request_id, connection in requests:
             status = EngineStatus(
                 self.shard,
                 self.term,
                 self.epoch,
-                sequence,
-                state_hash.hex(),
+                self.head_seq,
+                hashed.state_hash.hex(),
+                hashed.sequence,
                 ENGINE_VERSION,
                 self._build,
                 "normal",

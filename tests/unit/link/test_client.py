@@ -51,7 +51,7 @@ class ScriptedLeader:
         return BookView(symbol, 5, 7, 3, 1, [(10, 1)], []) if symbol == "BTC-USD" else None
 
     def status(self, request_id: int, connection: Connection) -> None:
-        connection.send(StatusAnswer(request_id, EngineStatus(0, self.term, 7, 5, "ab", 1, "test", "normal", 0)))
+        connection.send(StatusAnswer(request_id, EngineStatus(0, self.term, 7, 5, "ab", 5, 1, "test", "normal", 0)))
 
 
 @asynccontextmanager

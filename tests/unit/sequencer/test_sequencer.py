@@ -1,0 +1,267 @@
+"""The leader's loop with a hand-driven journal: what is visible when, and what is refused."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from app.domain.commands import CancelOrder, Command, CreateAccount, CreateAsset, CreateInstrument, StartEpoch
+from app.domain.outcomes import Outcome
+from app.engine.engine import Engine
+from app.errors import Fenced
+from app.link.frames import Answer, Refusal, Reply, StatusAnswer, Submit, decode_reply
+from app.link.server import Connection
+from app.protocol.ports import BusEntry
+from app.protocol.records import GENESIS_HASH, decode_batch, encode
+from app.sequencer import sequencer as module
+from app.sequencer.clock import LeaderClock
+from app.sequencer.publisher import Publisher
+from app.sequencer.sequencer import CANCEL_RESERVE, QUEUE_COMMANDS_MAX, Sequencer
+from app.storage.journal import Journal, JournalRow
+
+
+class HandJournal:
+    """Commits a row when the test says so."""
+
+    def __init__(self) -> None:
+        self.rows: list[JournalRow] = []
+        self.commits: list[asyncio.Future[None]] = []
+        self.beats = 0
+
+    async def append(self, row: JournalRow) -> None:
+        self.rows.append(row)
+        self.commits.append(asyncio.get_running_loop().create_future())
+        await self.commits[-1]
+
+    async def beat(self, term: int, head_seq: int, head_hash: bytes) -> None:
+        self.beats += 1
+
+
+class HandPublisher:
+    """Keeps what was offered to the bus."""
+
+    def __init__(self) -> None:
+        self.entries: list[BusEntry] = []
+
+    def offer(self, entry: BusEntry) -> None:
+        self.entries.append(entry)
+
+
+class HandConnection:
+    """Keeps what a replica was told."""
+
+    def __init__(self) -> None:
+        self.replies: list[Reply] = []
+
+    def send(self, reply: Reply) -> None:
+        self.replies.append(reply)
+
+    def send_frame(self, frame: bytes) -> None:
+        self.replies.append(decode_reply(frame[4:]))
+
+
+class NoMetrics:
+    def batch_committed(self, commands: int, seconds: float) -> None:
+        return
+
+
+class Leader:
+    """A sequencer with its hand-driven surroundings."""
+
+    def __init__(self) -> None:
+        self.journal, self.publisher, self.replica = HandJournal(), HandPublisher(), HandConnection()
+        self.now_ns = 1_000
+        self.sequencer = Sequencer(
+            engine=Engine(),
+            journal=cast(Journal, self.journal),
+            head_hash=GENESIS_HASH,
+            clock=LeaderClock(0, wall=lambda: 0),
+            publisher=cast(Publisher, self.publisher),
+            shard=0,
+            term=1,
+            build="test",
+            metrics=NoMetrics(),
+        )
+        self.requests = 0
+
+    def submit(self, command: Command, *, deadline_ms: int = 5_000) -> int:
+        self.requests += 1
+        request = Submit(self.requests, deadline_ms, 1, encode(command))
+        self.sequencer.submit(request, cast(Connection, self.replica))
+        return self.requests
+
+    def answers(self) -> dict[int, Outcome]:
+        answers = [reply for reply in self.replica.replies if isinstance(reply, Answer)]
+        return {answer.request_id: msgspec.msgpack.decode(answer.outcome, type=Outcome) for answer in answers}
+
+    def refusals(self) -> dict[int, str]:
+        return {reply.request_id: reply.code for reply in self.replica.replies if isinstance(reply, Refusal)}
+
+    async def commit(self) -> None:
+        """Let the append that is in flight succeed."""
+        self.journal.commits[-1].set_result(None)
+        await settle()
+
+
+async def settle() -> None:
+    """Give the loop its turns."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def leader() -> AsyncIterator[Leader]:
+    made = Leader()
+    running = asyncio.create_task(made.sequencer.run())
+    await settle()
+    yield made
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_nothing_is_visible_before_the_commit(leader: Leader) -> None:
+    leader.submit(StartEpoch(3))
+    leader.submit(CreateAsset("USD", 2))
+    await settle()
+    assert len(leader.journal.rows) == 1
+    assert (leader.answers(), leader.publisher.entries, leader.sequencer.head_seq) == ({}, [], 0)
+    assert leader.sequencer.epoch == 0
+    await leader.commit()
+    assert sorted(leader.answers()) == [1, 2]
+    assert [entry.last_seq for entry in leader.publisher.entries] == [2]
+    assert (leader.sequencer.head_seq, leader.sequencer.epoch) == (2, 3)
+
+
+async def test_what_queues_during_a_commit_is_the_next_batch_and_one_append_flies_at_a_time(leader: Leader) -> None:
+    leader.submit(StartEpoch(1))
+    await settle()
+    for name in ("a", "b", "c"):
+        leader.submit(CreateAccount(name))
+        await settle()
+    assert len(leader.journal.rows) == 1
+    await leader.commit()
+    assert [(row.first_seq, row.last_seq) for row in leader.journal.rows] == [(1, 1), (2, 4)]
+    assert leader.journal.rows[1].prev_hash == leader.journal.rows[0].hash
+    assert sorted(leader.answers()) == [1]
+    await leader.commit()
+    assert sorted(leader.answers()) == [1, 2, 3, 4]
+
+
+async def test_an_uncommitted_book_is_not_shown(leader: Leader) -> None:
+    for command in (CreateAsset("USD", 2), CreateAsset("X", 0), CreateInstrument("X-USD", "X", "USD", "0.01", "1")):
+        leader.submit(command)
+    await settle()
+    assert leader.sequencer.book("X-USD") is None
+    await leader.commit()
+    view = leader.sequencer.book("X-USD")
+    assert view is not None
+    assert (view.engine_seq, view.seq) == (3, 0)
+
+
+async def test_the_bus_gets_the_row_without_its_commands(leader: Leader) -> None:
+    leader.submit(CreateAccount("a"))
+    await settle()
+    await leader.commit()
+    journaled, published = decode_batch(leader.journal.rows[0].body), decode_batch(leader.publisher.entries[0].body)
+    assert len(journaled.commands) == 1
+    assert published == msgspec.structs.replace(journaled, commands=[])
+
+
+async def test_a_fenced_append_ends_the_leader_and_answers_nothing() -> None:
+    leader = Leader()
+    running = asyncio.create_task(leader.sequencer.run())
+    leader.submit(CreateAccount("a"))
+    await settle()
+    leader.journal.commits[-1].set_exception(Fenced("another term"))
+    with pytest.raises(Fenced):
+        await running
+    assert (leader.answers(), leader.publisher.entries) == ({}, [])
+
+
+async def test_a_full_queue_refuses_orders_but_keeps_places_for_cancels(leader: Leader) -> None:
+    for _ in range(QUEUE_COMMANDS_MAX - CANCEL_RESERVE):
+        leader.submit(CreateAccount("a"))
+    assert leader.refusals() == {}
+    refused = leader.submit(CreateAccount("late"))
+    assert leader.refusals() == {refused: "engine_unavailable"}
+    for _ in range(CANCEL_RESERVE):
+        leader.submit(CancelOrder(1001, 1))
+    assert list(leader.refusals()) == [refused]
+    assert leader.submit(CancelOrder(1001, 1)) in leader.refusals()
+
+
+async def test_a_command_past_its_deadline_is_not_sequenced(leader: Leader) -> None:
+    late = leader.submit(CreateAccount("late"), deadline_ms=0)
+    in_time = leader.submit(CreateAccount("in time"))
+    await settle()
+    await leader.commit()
+    assert leader.refusals() == {late: "deadline_exceeded"}
+    assert leader.answers()[in_time].engine_seq == 1
+
+
+async def test_a_commit_that_hangs_stops_new_commands(leader: Leader, monkeypatch: pytest.MonkeyPatch) -> None:
+    leader.submit(CreateAccount("a"))
+    await settle()
+    monkeypatch.setattr(module, "COMMIT_AGE_MAX_S", -1.0)
+    refused = leader.submit(CreateAccount("b"))
+    assert leader.refusals() == {refused: "engine_unavailable"}
+    await leader.commit()
+    leader.submit(CreateAccount("c"))
+    assert list(leader.refusals()) == [refused]
+
+
+async def test_an_unreadable_command_is_refused_and_takes_no_sequence(leader: Leader) -> None:
+    leader.sequencer.submit(Submit(99, 5_000, 1, b"\xc1"), cast(Connection, leader.replica))
+    in_order = leader.submit(CreateAccount("a"))
+    await settle()
+    await leader.commit()
+    assert leader.refusals() == {99: "invalid_request"}
+    assert leader.answers()[in_order].engine_seq == 1
+
+
+async def status(leader: Leader) -> Any:
+    leader.sequencer.status(7, cast(Connection, leader.replica))
+    await settle()
+    answers = [reply for reply in leader.replica.replies if isinstance(reply, StatusAnswer)]
+    return answers[-1].status
+
+
+async def test_status_is_of_a_committed_sequence_and_an_expensive_hash_is_not_made_twice_a_minute(
+    leader: Leader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader.submit(CreateAccount("a"))
+    await settle()
+    await leader.commit()
+    first = await status(leader)
+    assert (first.engine_seq, first.state_hash_seq) == (1, 1)
+    monkeypatch.setattr(module, "HASH_FREE_S", -1.0)
+    leader.submit(CreateAccount("b"))
+    await settle()
+    await leader.commit()
+    second = await status(leader)
+    assert (second.engine_seq, second.state_hash_seq, second.state_hash) == (2, 1, first.state_hash)
+    monkeypatch.setattr(module, "HASH_EVERY_S", -1.0)
+    third = await status(leader)
+    assert third.state_hash_seq == 2
+    assert third.state_hash != first.state_hash
+
+
+async def test_an_idle_leader_beats(leader: Leader, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with asyncio.timeout(5):
+        while not leader.journal.beats:  # noqa: ASYNC110  # polls what the loop does
+            await asyncio.sleep(0.05)
+
+
+async def test_a_stopping_leader_commits_what_it_took_and_refuses_the_rest() -> None:
+    leader = Leader()
+    running = asyncio.create_task(leader.sequencer.run())
+    leader.submit(CreateAccount("a"))
+    leader.sequencer.stop()
+    refused = leader.submit(CreateAccount("b"))
+    await settle()
+    await leader.commit()
+    await running
+    assert sorted(leader.answers()) == [1]
+    assert leader.refusals() == {refused: "engine_unavailable"}
