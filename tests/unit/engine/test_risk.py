@@ -237,7 +237,7 @@ def test_band_follows_the_mid_before_the_first_trade() -> None:
 
 
 def test_market_order_is_held_to_the_band_by_its_cap_price() -> None:
-    band = {"price_band": 4 * PERCENT, "reference_price": 100, "max_slippage": 5 * PERCENT}
+    band: dict[str, Any] = {"price_band": 4 * PERCENT, "reference_price": 100, "max_slippage": 5 * PERCENT}
     engine = engine_with(resting=[sell(BOB, quantity=5, price=100)], **band)
     take = buy(ALICE, quantity=1, type=OrderType.MARKET, time_in_force=IOC)
     assert reason_of(engine, take) == "price_band"
