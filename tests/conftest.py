@@ -7,6 +7,7 @@ stops a server that it did not start.
 
 import os
 import secrets
+import signal
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit, urlunsplit
 
@@ -16,6 +17,10 @@ import pytest
 from app.dev.servers import LocalServers
 
 PREFIX = "orderwire_test"
+
+# A shell starts background jobs with Ctrl+C ignored, and children inherit that: what tests interrupt would not stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def database_named(url: str, name: str) -> str:
