@@ -2,8 +2,9 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import structlog
 
@@ -27,13 +28,13 @@ from app.link.server import LinkServer
 from app.protocol.ports import BusEntry
 from app.protocol.records import decode_batch, encode, without_commands
 from app.sequencer.clock import LeaderClock
-from app.sequencer.leadership import become_leader
+from app.sequencer.follower import STANDBY_POLL_S, Follower
+from app.sequencer.leadership import become_leader, keep_lock
 from app.sequencer.publisher import Publisher
-from app.sequencer.recovery import Recovered, recover, save_checkpoint
+from app.sequencer.recovery import Recovered, save_checkpoint
 from app.sequencer.sequencer import Sequencer
-from app.storage import checkpoints
 from app.storage.database import asyncpg_dsn, create_database_engine
-from app.storage.journal import Journal, JournalRow
+from app.storage.journal import Head, Journal, JournalRow
 from app.storage.leader_lock import LeaderLock
 
 GENESIS_EPOCH = 1
@@ -60,8 +61,9 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
     await require_database(settings.database_url)
     await require_redis(settings.redis_url)
     async with AsyncExitStack() as stack:
-        journal = await open_journal(settings)
-        stack.push_async_callback(journal.close)
+        journal, followed = await open_journal(settings), await open_journal(settings)
+        for opened in (journal, followed):
+            stack.push_async_callback(opened.close)
         lock = await LeaderLock.connect(asyncpg_dsn(settings.database_url), settings.shard)
         stack.push_async_callback(lock.close)
         sock = bind(settings.engine_host, settings.engine_port)
@@ -70,20 +72,18 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
         stack.push_async_callback(database.dispose)
         address = f"{settings.engine_host}:{sock.getsockname()[1]}"
         announce(f"engine link on {address}")
-        leading = asyncio.create_task(become_leader(journal, lock, address=address, build=__version__))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([leading, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if not leading.done():
-            leading.cancel()
-            await asyncio.gather(leading, return_exceptions=True)
-            return EXIT_OK
-        head = leading.result()
-        clock = LeaderClock(await lock.clock_ns())
+        follower = Follower(followed, database, poll_s=STANDBY_POLL_S, every_s=settings.checkpoint_s)
         try:
-            recovered = await recover(journal, checkpoints.load_newest_first(database, settings.shard), head)
+            head = await _stand_by(follower, become_leader(journal, lock, address=address, build=__version__), stop)
+            if head is None:
+                return EXIT_OK
+            clock = LeaderClock(await lock.clock_ns())
+            recovered = await follower.lead(journal, head)
         except JournalDamaged as error:
             raise StartupError(str(error)) from error
         log.info("recovered", head_seq=head.head_seq, replayed=recovered.replayed)
+        holding = asyncio.create_task(keep_lock(lock))
+        stack.callback(holding.cancel)
         if recovered.replayed > CHECKPOINT_AFTER_REPLAY:
             await save_checkpoint(database, settings.shard, recovered)
         try:
@@ -93,6 +93,23 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
             return EXIT_LOST
         await save_checkpoint(database, settings.shard, led)
         return EXIT_OK
+
+
+async def _stand_by(follower: Follower, election: Coroutine[Any, Any, Head], stop: asyncio.Event) -> Head | None:
+    """Follow the journal until this engine leads; returns None if it was stopped. Raises JournalDamaged."""
+    leading, stopping = asyncio.create_task(election), asyncio.create_task(stop.wait())
+    following = asyncio.create_task(follower.run(stop))
+    tasks: list[asyncio.Task[Any]] = [leading, stopping, following]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    if leading.done() and not leading.cancelled():
+        return leading.result()
+    if following.done() and not following.cancelled():
+        # Another history than the leader's: this engine must never lead.
+        following.result()
+    return None
 
 
 async def _lead(

@@ -12,36 +12,74 @@ import uuid
 
 import structlog
 
+from app.errors import JournalUnavailable
 from app.storage.journal import Head, Journal
 from app.storage.leader_lock import LeaderLock
 
 BEAT_READS_MIN = 6
 BEAT_STILL_S = 1.5
-POLL_S = 0.1
+READ_GAP_MAX_S = 0.5
+"""Reads further apart than this do not span a silence: PostgreSQL itself, or we, stood still between them."""
+POLL_S = 0.05
+LOCK_CHECK_S = 1.0
 
 log = structlog.get_logger(__name__)
 
 
+class BeatWatch:
+    """Judges from answered reads of the head row whether its leader is silent."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[int, int] | None = None
+        self._since = self._last = 0.0
+        self._reads = 0
+
+    def silent(self, head: Head, now: float) -> bool:
+        """Take one answered read at a monotonic time in seconds; returns whether the leader counts as dead."""
+        beat = (head.term, head.beat)
+        if beat != self._seen or now - self._last > READ_GAP_MAX_S:
+            self._seen, self._since, self._reads = beat, now, 0
+        self._last = now
+        self._reads += 1
+        return self._reads >= BEAT_READS_MIN and now - self._since >= BEAT_STILL_S
+
+
 async def become_leader(journal: Journal, lock: LeaderLock, *, address: str, build: str) -> Head:
-    """Wait for the shard to be without a leader and take it; returns our own head row."""
+    """Wait for the shard to be without a leader and take it; returns our own head row. Survives an outage."""
     owner = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4()}"
-    still_since, reads, waiting = time.monotonic(), 0, False
-    beat: tuple[int, int] | None = None
+    watch, waiting = BeatWatch(), False
+    trusted: str | None = None
     while True:
-        head = await journal.head()
-        free = await lock.try_acquire()
-        now = time.monotonic()
-        if (head.term, head.beat) != beat:
-            beat, still_since, reads = (head.term, head.beat), now, 0
-        reads += 1
-        dead = reads >= BEAT_READS_MIN and now - still_since >= BEAT_STILL_S
-        if free or dead or not head.owner:
-            taken = await journal.take_over(head, owner=owner, address=address, build=build)
-            if taken is not None:
-                log.info("leading", term=taken.term, head_seq=taken.head_seq, by="lock" if free else "beat")
-                return taken
-            continue
-        if not waiting:
-            waiting = True
-            log.info("standing_by", leader=head.owner, term=head.term)
+        try:
+            head = await journal.head()
+            silent = watch.silent(head, time.monotonic())
+            holding = await lock.try_acquire()
+            started = await lock.server_started()
+            if trusted is None or not holding:
+                trusted = started
+            # A restart of PostgreSQL frees the lock of a leader that lives: then only its beat counts.
+            free = holding and started == trusted
+            if free or silent or not head.owner:
+                taken = await journal.take_over(head, owner=owner, address=address, build=build)
+                if taken is not None:
+                    log.info("leading", term=taken.term, head_seq=taken.head_seq, by="lock" if free else "beat")
+                    return taken
+            if holding:
+                await lock.release()
+        except JournalUnavailable as error:
+            log.warning("standby_waits_for_postgresql", reason=str(error))
+        else:
+            if not waiting:
+                waiting = True
+                log.info("standing_by", leader=head.owner, term=head.term)
         await asyncio.sleep(POLL_S)
+
+
+async def keep_lock(lock: LeaderLock) -> None:
+    """Hold the lock while leading, also after its connection or PostgreSQL restarted; runs until it is canceled."""
+    while True:
+        try:
+            await lock.try_acquire()
+        except JournalUnavailable as error:
+            log.warning("leader_lock_lost", reason=str(error))
+        await asyncio.sleep(LOCK_CHECK_S)

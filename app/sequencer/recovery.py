@@ -36,6 +36,11 @@ class Recovered(NamedTuple):
 async def recover(journal: Journal, newest_first: AsyncIterator[Checkpoint], head: Head) -> Recovered:
     """Return the engine at the head. Raises JournalDamaged naming the sequence that does not verify."""
     engine, row_hash = await restore_newest(newest_first, head.head_seq)
+    return await catch_up(journal, engine, row_hash, head)
+
+
+async def catch_up(journal: Journal, engine: Engine, row_hash: bytes, head: Head) -> Recovered:
+    """Replay what an engine lacks up to the head. Raises JournalDamaged naming the sequence that does not verify."""
     start = engine.state.sequence
     while engine.state.sequence < head.head_seq:
         rows = await journal.rows(engine.state.sequence, REPLAY_ROWS)

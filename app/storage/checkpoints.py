@@ -7,7 +7,7 @@ the next older one if need be.
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -62,6 +62,13 @@ async def save(engine: AsyncEngine, checkpoint: Checkpoint) -> None:
                 checkpoints.c.shard == checkpoint.shard, checkpoints.c.last_seq.not_in(newest.scalar_subquery())
             )
         )
+
+
+async def newest_seq(engine: AsyncEngine, shard: int) -> int:
+    """Return the sequence of the shard's newest checkpoint, 0 if there is none."""
+    query = select(func.max(checkpoints.c.last_seq)).where(checkpoints.c.shard == shard)
+    async with writing(engine) as connection:
+        return (await connection.execute(query)).scalar_one() or 0
 
 
 async def load_newest_first(engine: AsyncEngine, shard: int) -> AsyncIterator[Checkpoint]:

@@ -9,7 +9,7 @@ from typing import Self
 import asyncpg
 
 from app.errors import JournalUnavailable
-from app.storage.connection import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Connection
+from app.storage.connection import HealingConnection
 
 LOCK_NAMESPACE = 0x6F77
 """First key of the advisory lock ("ow"); the second is the shard."""
@@ -17,27 +17,26 @@ QUERY_TIMEOUT_S = 2.0
 
 
 class LeaderLock:
-    """The leader's lock of one shard, on a connection of its own that must stay open."""
+    """The leader's lock of one shard, on a connection of its own; a new connection does not hold it."""
 
-    def __init__(self, connection: Connection, shard: int) -> None:
-        self._connection = connection
+    def __init__(self, dsn: str, shard: int) -> None:
         self._shard = shard
+        self._server = HealingConnection(dsn, server_settings={"application_name": "orderwire leader lock"})
 
     @classmethod
     async def connect(cls, dsn: str, shard: int) -> Self:
-        """Open the connection. Raises JournalUnavailable."""
-        try:
-            connection = await asyncpg.connect(
-                dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": "orderwire leader lock"}
-            )
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise JournalUnavailable(f"PostgreSQL: {error}") from error
-        return cls(connection, shard)
+        """Return a lock whose connection stands. Raises JournalUnavailable."""
+        lock = cls(dsn, shard)
+        await lock.server_started()
+        return lock
 
     async def try_acquire(self) -> bool:
         """Take the lock if it is free; returns whether this session holds it."""
-        taken = await self._value("SELECT pg_try_advisory_lock($1, $2)", LOCK_NAMESPACE, self._shard)
-        return bool(taken)
+        return bool(await self._value("SELECT pg_try_advisory_lock($1, $2)", LOCK_NAMESPACE, self._shard))
+
+    async def release(self) -> None:
+        """Let the lock go."""
+        await self._value("SELECT pg_advisory_unlock_all()")
 
     async def clock_ns(self) -> int:
         """Return PostgreSQL's clock in UTC nanoseconds."""
@@ -50,13 +49,12 @@ class LeaderLock:
 
     async def close(self) -> None:
         """Give the lock up by ending the session, in bounded time."""
-        try:
-            await self._connection.close(timeout=CLOSE_TIMEOUT_S)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            self._connection.terminate()
+        await self._server.close()
 
     async def _value(self, query: str, *arguments: object) -> object:
         try:
-            return await self._connection.fetchval(query, *arguments, timeout=QUERY_TIMEOUT_S)
+            return await self._server.run(
+                lambda connection: connection.fetchval(query, *arguments), timeout_s=QUERY_TIMEOUT_S
+            )
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise JournalUnavailable(f"PostgreSQL: {error}") from error

@@ -1,0 +1,52 @@
+"""When a silent leader counts as dead."""
+
+from app.protocol.records import GENESIS_HASH
+from app.sequencer.leadership import BEAT_READS_MIN, BEAT_STILL_S, READ_GAP_MAX_S, BeatWatch
+from app.storage.journal import Head
+
+
+def head(beat: int, term: int = 1) -> Head:
+    return Head(0, term, 10, GENESIS_HASH, beat, "somebody", "127.0.0.1:1", "test")
+
+
+def judged(watch: BeatWatch, reads: list[tuple[float, int]]) -> bool:
+    """Feed (time, beat) reads; returns the last judgment."""
+    silent = False
+    for at, beat in reads:
+        silent = watch.silent(head(beat), at)
+    return silent
+
+
+def every(step: float, start: float, end: float, beat: int) -> list[tuple[float, int]]:
+    count = round((end - start) / step) + 1
+    return [(start + n * step, beat) for n in range(count)]
+
+
+def test_a_beat_that_stands_still_long_enough_is_a_dead_leader() -> None:
+    assert not judged(BeatWatch(), every(0.1, 0.0, BEAT_STILL_S - 0.1, beat=5))
+    assert judged(BeatWatch(), every(0.1, 0.0, BEAT_STILL_S, beat=5))
+
+
+def test_a_beat_that_moves_begins_anew() -> None:
+    reads = every(0.1, 0.0, 1.4, beat=5) + every(0.1, 1.5, 1.5 + BEAT_STILL_S - 0.1, beat=6)
+    assert not judged(BeatWatch(), reads)
+
+
+def test_another_term_begins_anew() -> None:
+    watch = BeatWatch()
+    assert judged(watch, every(0.1, 0.0, BEAT_STILL_S, beat=5))
+    assert not watch.silent(head(5, term=2), BEAT_STILL_S + 0.1)
+
+
+def test_few_reads_are_not_enough_however_long_they_span() -> None:
+    step = READ_GAP_MAX_S
+    assert not judged(BeatWatch(), every(step, 0.0, step * (BEAT_READS_MIN - 2), beat=5))
+    assert judged(BeatWatch(), every(step, 0.0, step * (BEAT_READS_MIN - 1), beat=5))
+
+
+def test_a_frozen_database_between_two_reads_is_no_dead_leader() -> None:
+    """Its thaw lets our read through before the leader's beat: the silence was not the leader's."""
+    watch = BeatWatch()
+    assert not judged(watch, [*every(0.1, 0.0, 1.4, beat=5), (4.4, 5)])
+    assert not judged(watch, every(0.1, 4.5, 4.4 + BEAT_STILL_S - 0.1, beat=5))
+    assert judged(watch, [(4.4 + BEAT_STILL_S, 5)])
