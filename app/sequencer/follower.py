@@ -49,6 +49,7 @@ class Follower:
         self._every_commands = every_commands
         self._engine: Engine | None = None
         self._row_hash = GENESIS_HASH
+        self._caught_up = False
         self._written_at = time.monotonic()
         self._written_seq = 0
 
@@ -64,6 +65,9 @@ class Follower:
                     await asyncio.sleep(0)
                 await self._checkpoint_if_due(engine)
                 if not rows:
+                    if not self._caught_up:
+                        self._caught_up = True
+                        log.info("follower_caught_up", last_seq=engine.state.sequence)
                     await asyncio.sleep(self._poll_s)
             except JournalUnavailable as error:
                 log.warning("follower_waits_for_postgresql", reason=str(error))

@@ -21,7 +21,7 @@ BEAT_STILL_S = 1.5
 READ_GAP_MAX_S = 0.5
 """Reads further apart than this do not span a silence: PostgreSQL itself, or we, stood still between them."""
 POLL_S = 0.05
-LOCK_CHECK_S = 1.0
+LOCK_CHECK_S = 0.25
 
 log = structlog.get_logger(__name__)
 
@@ -76,10 +76,15 @@ async def become_leader(journal: Journal, lock: LeaderLock, *, address: str, bui
 
 
 async def keep_lock(lock: LeaderLock) -> None:
-    """Hold the lock while leading, also after its connection or PostgreSQL restarted; runs until it is canceled."""
+    """Hold the lock while leading, also after its connection or PostgreSQL restarted; runs until it is canceled.
+
+    The server is asked only when the connection is known to be gone: a question that a frozen server
+    does not answer would cut the connection, and with it the lock.
+    """
     while True:
-        try:
-            await lock.try_acquire()
-        except JournalUnavailable as error:
-            log.warning("leader_lock_lost", reason=str(error))
+        if not lock.held:
+            try:
+                await lock.try_acquire()
+            except JournalUnavailable as error:
+                log.warning("leader_lock_lost", reason=str(error))
         await asyncio.sleep(LOCK_CHECK_S)

@@ -68,6 +68,11 @@ class HealingConnection:
         finally:
             alarm.cancel()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection of the last operation still stands, as far as is known without asking."""
+        return self._connection is not None and not self._connection.is_closed()
+
     def drop(self) -> None:
         """Cut the connection at once."""
         connection, self._connection = self._connection, None

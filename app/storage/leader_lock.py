@@ -21,6 +21,7 @@ class LeaderLock:
 
     def __init__(self, dsn: str, shard: int) -> None:
         self._shard = shard
+        self._acquired = False
         self._server = HealingConnection(dsn, server_settings={"application_name": "orderwire leader lock"})
 
     @classmethod
@@ -32,10 +33,18 @@ class LeaderLock:
 
     async def try_acquire(self) -> bool:
         """Take the lock if it is free; returns whether this session holds it."""
-        return bool(await self._value("SELECT pg_try_advisory_lock($1, $2)", LOCK_NAMESPACE, self._shard))
+        self._acquired = False
+        self._acquired = bool(await self._value("SELECT pg_try_advisory_lock($1, $2)", LOCK_NAMESPACE, self._shard))
+        return self._acquired
+
+    @property
+    def held(self) -> bool:
+        """Whether the lock is held, as far as is known without asking the server."""
+        return self._acquired and self._server.is_open
 
     async def release(self) -> None:
         """Let the lock go."""
+        self._acquired = False
         await self._value("SELECT pg_advisory_unlock_all()")
 
     async def clock_ns(self) -> int:
