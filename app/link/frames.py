@@ -21,7 +21,7 @@ REPLY_BYTES_MAX = 64 << 20
 NONCE_BYTES = 32
 HANDSHAKE_TIMEOUT_S = 2.0
 BEAT_INTERVAL_S = 0.5
-SILENCE_MAX_S = 2.5
+SILENCE_MAX_S = 1.75
 """A peer that said nothing for so long is taken for dead."""
 DEADLINE_DEFAULT_MS = 5_000
 

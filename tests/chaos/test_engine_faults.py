@@ -42,7 +42,7 @@ async def test_killed_leaders_lose_and_double_nothing(exchange: Exchange) -> Non
         signal_all([leader], signal.SIGKILL)
         assert (await exchange.cluster.wait_for_end(leader, 5)).code == -signal.SIGKILL
         await exchange.load.wait_for_answers(ANSWERS_BETWEEN, RECOVER_WAIT_S)
-        outages.append(exchange.load.longest_silence(killed - 0.2, time.monotonic()))
+        outages.append(exchange.load.longest_silence(killed - 1.0, time.monotonic()))
     judged = await exchange.judged()
     assert judged.terms >= wanted + 1, "too few kills landed on a leader"
     assert judged.orders >= wanted * ANSWERS_BETWEEN
@@ -61,7 +61,7 @@ async def test_a_frozen_leader_is_replaced_and_ends_when_it_wakes(exchange: Exch
         signal_all([leader], signal.SIGSTOP)
         try:
             await exchange.load.wait_for_answers(ANSWERS_BETWEEN, RECOVER_WAIT_S)
-            outages.append(exchange.load.longest_silence(frozen - 0.2, time.monotonic()))
+            outages.append(exchange.load.longest_silence(frozen - 1.0, time.monotonic()))
             assert (await exchange.cluster.head()).term == term + 1
         finally:
             woken = time.monotonic()
