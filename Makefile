@@ -2,7 +2,7 @@
 
 BIN := .venv/bin
 
-.PHONY: help run test check bench format migrate lock clean
+.PHONY: help run test chaos check bench format migrate lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -12,6 +12,9 @@ run: .venv/.installed ## start a whole exchange with a living market on this mac
 
 test: .venv/.installed ## run every test against real servers; ARGS="-k book" passes options
 	@$(BIN)/python -m pytest $(ARGS)
+
+chaos: .venv/.installed ## kill, freeze, cut and damage everything under load, at full size: an hour or so
+	@ORDERWIRE_CHAOS=full $(BIN)/python -m pytest -n0 -s tests/chaos $(ARGS)
 
 check: .venv/.installed ## format, lint, types and import rules, changing nothing
 	$(BIN)/ruff format --check .

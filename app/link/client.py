@@ -157,6 +157,11 @@ class LinkClient:
         """Whether a leader is there."""
         return self._ready.is_set()
 
+    @property
+    def pending(self) -> int:
+        """Requests that wait for their answer."""
+        return len(self._pending)
+
     async def start(self) -> None:
         """Begin to look for the leader."""
         self._task = asyncio.create_task(self._keep_connected(), name="link")

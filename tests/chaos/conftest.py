@@ -5,7 +5,7 @@ import os
 import random
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,14 +54,22 @@ def own_servers() -> Iterator[LocalServers]:
 
 
 @pytest.fixture
-async def exchange(own_servers: LocalServers, tmp_path: Path) -> AsyncIterator[Exchange]:
-    """A leader, a standby, and clients that trade."""
+async def empty_database(own_servers: LocalServers) -> str:
+    """URL of a migrated database on the test's own server."""
     name = f"chaos_{secrets.token_hex(6)}"
     await administer(own_servers.database_url, f"CREATE DATABASE {name}")
     database_url = database_named(own_servers.database_url, name)
     await asyncio.to_thread(upgrade, database_url)
+    return database_url
+
+
+@asynccontextmanager
+async def trading(
+    servers: LocalServers, database_url: str, logs: Path, *, engines_database_url: str | None = None
+) -> AsyncIterator[Exchange]:
+    """Yield a leader, a standby, and clients that trade; the engines may reach the database another way."""
     shard = random.randrange(1_000, 2**15)
-    cluster = Cluster(own_servers, database_url, shard=shard, logs=tmp_path)
+    cluster = Cluster(servers, engines_database_url or database_url, shard=shard, logs=logs)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(cluster.stop)
         await cluster.start()
@@ -73,3 +81,10 @@ async def exchange(own_servers: LocalServers, tmp_path: Path) -> AsyncIterator[E
         await cluster.wait_for_standby()
         load.start()
         yield Exchange(cluster, load, links, journal, database_url)
+
+
+@pytest.fixture
+async def exchange(own_servers: LocalServers, empty_database: str, tmp_path: Path) -> AsyncIterator[Exchange]:
+    """A leader, a standby, and clients that trade."""
+    async with trading(own_servers, empty_database, tmp_path) as running:
+        yield running
