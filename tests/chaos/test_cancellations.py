@@ -22,9 +22,8 @@ async def test_canceled_callers_cross_no_answers_and_leak_nothing(exchange: Exch
     landed = answered = number = 0
 
     async def place(name: str) -> str | None:
-        command = PlaceOrder(
-            account_id, SYMBOL, Side.BUY, OrderType.LIMIT, 1, PRICE // 2, client_order_id=name, label=LABEL
-        )
+        terms = (account_id, SYMBOL, Side.BUY, OrderType.LIMIT, 1, PRICE // 2)
+        command = PlaceOrder(*terms, client_order_id=name, label=LABEL)
         outcome = await link.submit(command)
         return None if outcome.order is None else outcome.order.terms.client_order_id
 
