@@ -9,6 +9,7 @@ import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -61,15 +62,29 @@ def template_database(servers: LocalServers) -> Iterator[str]:
         asyncio.run(administer(servers.database_url, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-@pytest.fixture
-async def database_url(servers: LocalServers, template_database: str) -> AsyncIterator[str]:
-    """URL of a fresh migrated database."""
+@asynccontextmanager
+async def fresh_database(servers: LocalServers, template_database: str) -> AsyncIterator[str]:
+    """Yield the URL of a migrated database that is dropped at the end."""
     name = f"{PREFIX}_{secrets.token_hex(6)}"
     await administer(servers.database_url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
     try:
         yield database_named(servers.database_url, name)
     finally:
         await administer(servers.database_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def database_url(servers: LocalServers, template_database: str) -> AsyncIterator[str]:
+    """URL of a fresh migrated database."""
+    async with fresh_database(servers, template_database) as url:
+        yield url
+
+
+@pytest.fixture
+async def other_database_url(servers: LocalServers, template_database: str) -> AsyncIterator[str]:
+    """URL of a second fresh migrated database."""
+    async with fresh_database(servers, template_database) as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
-"""`orderwire api | engine | worker | migrate | dev | admin`."""
+"""`orderwire api | engine | worker | migrate | replay | journal | admin`."""
 
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -22,6 +23,8 @@ app = typer.Typer(
 )
 admin = typer.Typer(no_args_is_help=True, help="Operators' acts that need no running API.")
 app.add_typer(admin, name="admin")
+journal = typer.Typer(no_args_is_help=True, help="The journal as a file.")
+app.add_typer(journal, name="journal")
 
 
 def load_settings() -> "Settings":
@@ -125,6 +128,41 @@ def replay(
         return 0
 
     run_role("replay", prove)
+
+
+@journal.command("export")
+def export_journal(
+    path: Annotated[Path, typer.Argument(help="File to write; it appears when it is whole.")],
+    start: int = typer.Option(1, "--from", min=1, help="First sequence."),
+    end: int | None = typer.Option(None, "--to", min=1, help="Last sequence; the head by default."),
+) -> None:
+    """Write the journal to a checksummed file; prints what it holds as JSON."""
+    import msgspec
+
+    from app.bootstrap import journal_files
+
+    async def export(settings: "Settings") -> int:
+        moved = await journal_files.export_journal(settings, path, start=start, end=end)
+        print(msgspec.json.encode(moved).decode())
+        return 0
+
+    run_role("journal", export)
+
+
+@journal.command("import")
+def import_journal(
+    path: Annotated[Path, typer.Argument(help="File that an export wrote, from sequence 1 on.")],
+) -> None:
+    """Read a whole journal into a database whose shard has none; prints what it held as JSON."""
+    import msgspec
+
+    from app.bootstrap import journal_files
+
+    async def restore(settings: "Settings") -> int:
+        print(msgspec.json.encode(await journal_files.import_journal(settings, path)).decode())
+        return 0
+
+    run_role("journal", restore)
 
 
 @admin.command("create-key")

@@ -7,7 +7,7 @@ again, never by guessing. Called by the sequencer (leader) and by every reader o
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple, Self, TypeVar
 
 import asyncpg
@@ -23,6 +23,8 @@ STATEMENT_TIMEOUT_MS = 2_000
 LOCK_TIMEOUT_MS = 1_000
 COMMAND_TIMEOUT_S = 2.5
 """A little more than the server's own timeout, whose answer leaves nothing unknown."""
+RESTORE_TIMEOUT_S = 24 * 3600.0
+"""Of a whole journal read from a file: there is no telling how long it is."""
 ROWS_BYTES_MAX = 64 << 20
 """Bodies of one `rows` answer, but for its last row."""
 
@@ -61,6 +63,16 @@ WHERE before < $4 ORDER BY last_seq
 _DURABILITY = """
 SELECT name FROM pg_settings
 WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes') AND setting = 'off' ORDER BY name
+"""
+
+_LOCK_HEAD = "SELECT head_seq FROM shard_head WHERE shard = $1 FOR UPDATE"
+_RESTORE_ROW = """
+INSERT INTO journal (shard, last_seq, first_seq, term, prev_hash, hash, engine_version, timestamp_ns, body)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+"""
+_RESTORE_HEAD = """
+UPDATE shard_head SET term = $2, head_seq = $3, head_hash = $4, beat = beat + 1, owner = '', address = ''
+WHERE shard = $1
 """
 
 T = TypeVar("T")
@@ -238,6 +250,38 @@ class Journal:
         """
         found = await self._answer(lambda connection: connection.fetch(_ROWS, self.shard, after, limit, bytes_max))
         return [JournalRow(*row) for row in found]
+
+    async def restore(self, rows: Iterable[JournalRow]) -> tuple[int, int]:
+        """Write verified rows, from the first one on, into a shard that has none; returns last sequence and count.
+
+        One transaction: all of it is there or nothing. Raises StartupError when the shard has a journal,
+        JournalUnavailable when PostgreSQL does not answer, and whatever `rows` raises.
+        """
+        await self.head()
+
+        async def write(connection: Connection) -> tuple[int, int]:
+            async with connection.transaction():
+                head_seq = await connection.fetchval(_LOCK_HEAD, self.shard)
+                if head_seq != 0:
+                    raise StartupError(f"shard {self.shard} has a journal up to sequence {head_seq}")
+                return await self._copy(connection, rows)
+
+        async with self._lock:
+            try:
+                return await self._server.run(write, timeout_s=RESTORE_TIMEOUT_S)
+            except Exception as fault:
+                if is_server_fault(fault):
+                    raise JournalUnavailable(f"PostgreSQL: {type(fault).__name__}: {fault}") from fault
+                raise
+
+    async def _copy(self, connection: Connection, rows: Iterable[JournalRow]) -> tuple[int, int]:
+        count, last = 0, None
+        for row in rows:
+            await connection.execute(_RESTORE_ROW, self.shard, *row)
+            count, last = count + 1, row
+        if last is not None:
+            await connection.execute(_RESTORE_HEAD, self.shard, last.term, last.last_seq, last.hash)
+        return (0 if last is None else last.last_seq), count
 
     async def close(self) -> None:
         """Close the connection, in bounded time."""
