@@ -2,7 +2,7 @@
 
 BIN := .venv/bin
 
-.PHONY: help run test chaos check bench format migrate lock clean
+.PHONY: help run test soak chaos check bench format migrate lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,6 +15,9 @@ test: .venv/.installed ## run every test against real servers; ARGS="-k book" pa
 
 chaos: .venv/.installed ## kill, freeze, cut and damage everything under load, at full size: an hour or so
 	@ORDERWIRE_CHAOS=full $(BIN)/python -m pytest -n0 -s tests/chaos $(ARGS)
+soak: .venv/.installed ## the random tests at full size, for an hour or so
+	@$(BIN)/python -m tests.property.soak
+	@$(BIN)/python -m tests.replay.soak
 
 check: .venv/.installed ## format, lint, types and import rules, changing nothing
 	$(BIN)/ruff format --check .
