@@ -15,6 +15,7 @@ test: .venv/.installed ## run every test against real servers; ARGS="-k book" pa
 
 chaos: .venv/.installed ## kill, freeze, cut and damage everything under load, at full size: an hour or so
 	@ORDERWIRE_CHAOS=full $(BIN)/python -m pytest -n0 -s tests/chaos $(ARGS)
+
 soak: .venv/.installed ## the random tests at full size, for an hour or so
 	@$(BIN)/python -m tests.property.soak
 	@$(BIN)/python -m tests.replay.soak
