@@ -130,6 +130,20 @@ def replay(
     run_role("replay", prove)
 
 
+@admin.command("start-epoch")
+def start_epoch() -> None:
+    """Give the published sequences a new identity after a restore that lost some; no engine may be leading."""
+    import msgspec
+
+    from app.bootstrap import new_epoch
+
+    async def start(settings: "Settings") -> int:
+        print(msgspec.json.encode(await new_epoch.start_epoch(settings)).decode())
+        return 0
+
+    run_role("admin", start)
+
+
 @journal.command("export")
 def export_journal(
     path: Annotated[Path, typer.Argument(help="File to write; it appears when it is whole.")],

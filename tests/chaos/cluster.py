@@ -161,13 +161,16 @@ async def link_to(database_url: str, shard: int, name: str) -> AsyncIterator[Lin
 
 def children(pid: int) -> list[int]:
     """Return the processes that a process started, and theirs."""
-    found = []
+    started: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                if parent == pid:
-                    found += [int(entry.name), *children(int(entry.name))]
+                started.setdefault(parent, []).append(int(entry.name))
+    found, left = [], [pid]
+    while left:
+        found += (below := started.get(left.pop(), []))
+        left += below
     return found
 
 

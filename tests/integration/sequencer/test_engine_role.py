@@ -1,8 +1,11 @@
 """The engine role as a process: commits before it answers, survives SIGKILL, refuses what is not its own."""
 
 import asyncio
+import json
 import random
 import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -26,7 +29,7 @@ from app.link.client import LinkClient
 from app.protocol.records import GENESIS_HASH, decode_batch, decode_command
 from app.storage.database import asyncpg_dsn
 from app.storage.journal import Journal, JournalRow, verify_row
-from tests.engine_process import EngineProcess, linked, wait_for_term
+from tests.engine_process import EngineProcess, linked, role_environment, wait_for_term
 
 
 @pytest.fixture
@@ -233,11 +236,27 @@ async def test_a_bus_beyond_the_journal_keeps_an_engine_from_leading(
         await redis.xadd(key, {"f": 1}, id="900-0")
         with EngineProcess(database_url, redis_url, shard=shard) as engine:
             code, errors = engine.wait()
+            assert code == 3
+            assert "beyond the journal's head" in errors.strip().splitlines()[-1]
+            begun = start_epoch(database_url, redis_url, shard)
+            assert json.loads(begun.stdout) == {"epoch": 1, "engine_seq": 1}
+            assert json.loads(start_epoch(database_url, redis_url, shard).stdout) == {"epoch": 2, "engine_seq": 2}
+            engine.start()
+            async with linked(database_url, shard=shard) as link:
+                assert (link.epoch, link.head_seq) == (2, 2)
+                leading = start_epoch(database_url, redis_url, shard)
+                assert (leading.returncode, leading.stdout) == (3, "")
+                assert "stop every engine first" in leading.stderr
     finally:
         await redis.delete(key)
         await redis.aclose()
-    assert code == 3
-    assert "beyond the journal's head" in errors.strip().splitlines()[-1]
+
+
+def start_epoch(database_url: str, redis_url: str, shard: int) -> subprocess.CompletedProcess[str]:
+    """Run `orderwire admin start-epoch`."""
+    environment = role_environment(database_url, redis_url, ORDERWIRE_SHARD=str(shard))
+    command = [sys.executable, "-m", "app", "admin", "start-epoch"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 async def test_a_second_engine_stands_by_and_leads_when_the_first_is_killed(
