@@ -24,7 +24,7 @@ from app.engine.orders import OrderDesk
 from app.engine.recorder import Recorder
 from app.engine.state import State
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised whenever equal commands could give other events; rows replay only under their own version."""
 
 

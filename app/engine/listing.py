@@ -184,7 +184,8 @@ class Listing:
         account = self._state.accounts.get(command.account_id)
         if account is None or account.account_id < FIRST_ACCOUNT_ID:
             return self._refused(RejectReason.NOT_FOUND, None)
-        account.status = command.status
+        if command.status is not None:
+            account.status = command.status
         self._recorder.system(AccountUpdated(self._state.sequence, account.account_id, account.status))
         return self._done()
 
@@ -228,10 +229,15 @@ class Listing:
 
     def set_limits(self, command: SetLimits) -> Outcome:
         """Set the exchange's limits."""
-        if command.open_orders is not None and command.open_orders < 0:
-            return self._refused(RejectReason.INVALID_REQUEST, "open_orders")
-        self._state.open_orders_max = command.open_orders
-        self._recorder.system(LimitsSet(self._state.sequence, command.open_orders))
+        state = self._state
+        for name, value in command.changes.items():
+            if name != "open_orders" or (value is not None and value < 0):
+                return self._refused(RejectReason.INVALID_REQUEST, name)
+        if command.tier is not None:
+            return self._refused(RejectReason.INVALID_REQUEST, "tier")
+        state.open_orders_max = command.changes.get("open_orders", state.open_orders_max)
+        limits = {} if state.open_orders_max is None else {"open_orders": state.open_orders_max}
+        self._recorder.system(LimitsSet(state.sequence, limits))
         return self._done()
 
     def start_epoch(self, command: StartEpoch) -> Outcome:

@@ -3,7 +3,16 @@
 from typing import NamedTuple
 
 from app.domain.enums import Side
-from app.domain.events import BalanceChanged, BookDelta, Event, Fill, PrivateEvent, SystemEvent, TradeExecuted
+from app.domain.events import (
+    AuctionIndicated,
+    BalanceChanged,
+    BookDelta,
+    Event,
+    Fill,
+    PrivateEvent,
+    SystemEvent,
+    TradeExecuted,
+)
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import Instrument
 from app.domain.outcomes import BookTop, Outcome
@@ -156,6 +165,8 @@ class ReferenceLedger:
         for event in self._batch:
             if isinstance(event, TradeExecuted):
                 sealed.books.setdefault(event.symbol, (None, []))[1].append(event)
+            elif isinstance(event, AuctionIndicated):
+                raise AssertionError("expected no auction")
             elif isinstance(event, PrivateEvent):
                 sealed.accounts.setdefault(event.account_id, []).append(event)
             else:

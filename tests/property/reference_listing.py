@@ -132,8 +132,9 @@ class ReferenceListing(ReferenceLedger):
         return account
 
     def update_account(self, command: UpdateAccount) -> Outcome:
-        self._client(command.account_id).status = command.status
-        self.say(AccountUpdated(self.sequence, command.account_id, command.status))
+        account = self._client(command.account_id)
+        account.status = command.status or account.status
+        self.say(AccountUpdated(self.sequence, command.account_id, account.status))
         return Outcome(0, 0)
 
     def transfer(self, command: Deposit | Withdraw) -> Outcome:
@@ -159,10 +160,11 @@ class ReferenceListing(ReferenceLedger):
         return Outcome(0, 0)
 
     def set_limits(self, command: SetLimits) -> Outcome:
-        if command.open_orders is not None and command.open_orders < 0:
+        limit = command.changes["open_orders"]
+        if limit is not None and limit < 0:
             raise Refused(INVALID, "open_orders")
-        self.open_orders_max = command.open_orders
-        self.say(LimitsSet(self.sequence, command.open_orders))
+        self.open_orders_max = limit
+        self.say(LimitsSet(self.sequence, {} if limit is None else {"open_orders": limit}))
         return Outcome(0, 0)
 
     def start_epoch(self, command: StartEpoch) -> Outcome:

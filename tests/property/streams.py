@@ -176,7 +176,7 @@ class Stream:
         if self._frozen and self.rng.random() < 0.1:
             return UpdateAccount(self.rng.choice(sorted(self._frozen)), AccountStatus.ACTIVE)
         if self._tight and self.rng.random() < 0.1:
-            return SetLimits(5_000)
+            return SetLimits({"open_orders": 5_000})
         return self.rng.choices(self._makers, self._weights)[0]()
 
     def batch_size(self) -> int:
@@ -198,7 +198,7 @@ class Stream:
             elif isinstance(event, AccountUpdated):
                 (self._frozen.add if event.status is AccountStatus.FROZEN else self._frozen.discard)(event.account_id)
             elif isinstance(event, LimitsSet):
-                self._tight = event.open_orders is not None and event.open_orders < 100
+                self._tight = event.limits.get("open_orders", 100) < 100
 
     # ---- orders --------------------------------------------------------------------------------
 
@@ -350,7 +350,7 @@ class Stream:
         return UpdateAccount(self.rng.choice((*self._accounts, 1)), status)
 
     def _limits(self) -> Command:
-        return SetLimits(self.rng.choice((None, 5_000, 12, 3, -1)))
+        return SetLimits({"open_orders": self.rng.choice((None, 5_000, 12, 3, -1))})
 
     def _epoch(self) -> Command:
         self._last_epoch += self.rng.choice((0, 1))

@@ -266,7 +266,7 @@ def test_low_edge_of_the_band_is_never_below_one_tick() -> None:
 
 def test_open_order_limit_trips_at_one_more_and_frees_with_a_cancel() -> None:
     engine = engine_with()
-    accepted(engine, SetLimits(2))
+    accepted(engine, SetLimits({"open_orders": 2}))
     accepted(engine, buy(quantity=1, price=1))
     accepted(engine, buy(quantity=1, price=1))
     rejection = refused(engine, buy(quantity=1, price=1))
@@ -280,9 +280,9 @@ def test_open_order_limit_trips_at_one_more_and_frees_with_a_cancel() -> None:
 
 def test_lifted_open_order_limit_admits_any_number() -> None:
     engine = engine_with()
-    accepted(engine, SetLimits(0))
+    accepted(engine, SetLimits({"open_orders": 0}))
     assert reason_of(engine, buy(quantity=1, price=1)) == "open_order_limit"
-    accepted(engine, SetLimits(None))
+    accepted(engine, SetLimits({"open_orders": None}))
     accepted(engine, buy(quantity=1, price=1))
 
 
@@ -292,7 +292,7 @@ def test_lifted_open_order_limit_admits_any_number() -> None:
 def test_first_failing_check_names_the_refusal() -> None:
     """A halted instrument, a frozen account, a bad form, a bad quantity, a bad price, a full list, no money."""
     engine = engine_with(balances={ALICE: {BASE: 1}, BOB: {QUOTE: RICH}}, max_quantity=5, **BAND)
-    accepted(engine, SetLimits(0))
+    accepted(engine, SetLimits({"open_orders": 0}))
     accepted(engine, UpdateAccount(ALICE, AccountStatus.FROZEN))
     accepted(engine, update(status="halted"))
     bad = buy(ALICE, quantity=6, price=500, time_in_force=TimeInForce.DAY)
@@ -304,7 +304,7 @@ def test_first_failing_check_names_the_refusal() -> None:
     found.append(reason_of(engine, buy(ALICE, quantity=6, price=500)))
     found.append(reason_of(engine, buy(ALICE, quantity=5, price=500)))
     found.append(reason_of(engine, buy(ALICE, quantity=5, price=100)))
-    accepted(engine, SetLimits(1))
+    accepted(engine, SetLimits({"open_orders": 1}))
     found.append(reason_of(engine, buy(ALICE, quantity=5, price=100)))
     assert found == [
         "instrument_halted", "account_frozen", "type_not_allowed", "quantity_out_of_range", "price_band",
