@@ -1,7 +1,7 @@
 """Counts what must have happened for the proof to mean anything: a state that never occurs proves nothing."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from app.domain.commands import AmendOrder, Command, PlaceOrder
 from app.domain.enums import (
@@ -32,13 +32,53 @@ from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
 from tests.property.reference_ledger import RefSealed
 from tests.property.reference_model import ReferenceModel
+from tests.property.streams_admin import GROUPS
 
 HUGE_NOTIONAL = 2**60
-NOT_YET = {OrderReason.ADMIN}
-"""Reasons that no command gives so far."""
-EXPECTED = (
-    {f"rejected: {reason}" for reason in RejectReason}
-    | {f"reason: {reason}" for reason in OrderReason if reason not in NOT_YET}
+NEVER = {OrderReason.ADMIN}
+"""Reasons that no command gives."""
+REJECTS_OF = {
+    "kill_switch": {RejectReason.KILL_SWITCH},
+    "account_settings": {RejectReason.RESTRICTED_SYMBOL},
+    "reduce_only": {RejectReason.REDUCE_ONLY_WOULD_INCREASE},
+    "limits": {
+        RejectReason.ORDER_RATE_LIMIT,
+        RejectReason.ORDER_TRADE_RATIO,
+        RejectReason.DUPLICATE_ORDER,
+        RejectReason.EXECUTION_THROTTLED,
+        RejectReason.ORDER_NOTIONAL_LIMIT,
+        RejectReason.OPEN_NOTIONAL_LIMIT,
+        RejectReason.DAILY_NOTIONAL_LIMIT,
+        RejectReason.POSITION_LIMIT,
+        RejectReason.DAILY_LOSS_LIMIT,
+    },
+}
+"""Codes that only occur with a group of features; the others occur always."""
+REASONS_OF = {
+    "breaker": {OrderReason.CIRCUIT_BREAKER},
+    "kill_switch": {OrderReason.KILL_SWITCH},
+    "reduce_only": {OrderReason.REDUCE_ONLY},
+    "lists": {OrderReason.OCO_PEER, OrderReason.PARENT_ENDED, OrderReason.INSUFFICIENT_BALANCE},
+    "expiry": {OrderReason.GTD, OrderReason.DAY_END},
+    "cancel_after": {OrderReason.CANCEL_AFTER},
+    "sessions": {OrderReason.DISCONNECT},
+    "triggers": {OrderReason.POST_ONLY, OrderReason.ACCOUNT_FROZEN},
+}
+STATES_OF: dict[str, set[str]] = {}
+
+
+def expected(groups: Set[str]) -> set[str]:
+    """Return the states that streams with these groups of features must reach."""
+    off = [group for group in {*REJECTS_OF, *REASONS_OF} if group not in groups]
+    never = NEVER.union(*(REASONS_OF.get(group, set()) for group in off))
+    unrefused = set[RejectReason]().union(*(REJECTS_OF.get(group, set()) for group in off))
+    found = {f"rejected: {reason}" for reason in RejectReason if reason not in unrefused}
+    found |= {f"reason: {reason}" for reason in OrderReason if reason not in never}
+    return found.union(ALWAYS_EXPECTED, *(STATES_OF.get(group, set()) for group in groups))
+
+
+ALWAYS_EXPECTED = (
+    set[str]()
     | {f"prevented: {mode}" for mode in SelfTradePrevention}
     | {
         "prevented after a fill",
@@ -73,6 +113,7 @@ EXPECTED = (
         "huge notional filled",
     }
 )
+EXPECTED = expected(GROUPS)
 
 
 class RareStates:
