@@ -30,6 +30,7 @@ from app.domain.events import (
 )
 from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
+from tests.property.rare_features import STATES_OF, FeatureStates
 from tests.property.reference_ledger import RefSealed
 from tests.property.reference_model import ReferenceModel
 from tests.property.streams_admin import GROUPS
@@ -64,7 +65,6 @@ REASONS_OF = {
     "sessions": {OrderReason.DISCONNECT},
     "triggers": {OrderReason.POST_ONLY, OrderReason.ACCOUNT_FROZEN},
 }
-STATES_OF: dict[str, set[str]] = {}
 
 
 def expected(groups: Set[str]) -> set[str]:
@@ -77,42 +77,38 @@ def expected(groups: Set[str]) -> set[str]:
     return found.union(ALWAYS_EXPECTED, *(STATES_OF.get(group, set()) for group in groups))
 
 
-ALWAYS_EXPECTED = (
-    set[str]()
-    | {f"prevented: {mode}" for mode in SelfTradePrevention}
-    | {
-        "prevented after a fill",
-        "decrement leaves the taker open",
-        "decrement leaves the maker open",
-        "decrement cancels both",
-        "fok at exact size",
-        "fok refused for an own order",
-        "post-only repriced",
-        "post-only has no tick left to reprice to",
-        "amend keeps its place",
-        "amend changes nothing",
-        "amend loses its place",
-        "amend trades",
-        "amend repriced",
-        "amend in decimals",
-        "amend at or below the filled part",
-        "partial fill, then amend, then cancel",
-        "partly filled buy amended after fees",
-        "repeated order",
-        "repeated order after it closed",
-        "forgotten client_order_id used anew",
-        "rebate paid",
-        "fill within a unit already charged",
-        "charged less than the captured rate",
-        "charged less than the current rate",
-        "bought below its limit",
-        "market order at its cap",
-        "net-zero batch",
-        "trade without a delta",
-        "several books in one batch",
-        "huge notional filled",
-    }
-)
+ALWAYS_EXPECTED = {f"prevented: {mode}" for mode in SelfTradePrevention} | {
+    "prevented after a fill",
+    "decrement leaves the taker open",
+    "decrement leaves the maker open",
+    "decrement cancels both",
+    "fok at exact size",
+    "fok refused for an own order",
+    "post-only repriced",
+    "post-only has no tick left to reprice to",
+    "amend keeps its place",
+    "amend changes nothing",
+    "amend loses its place",
+    "amend trades",
+    "amend repriced",
+    "amend in decimals",
+    "amend at or below the filled part",
+    "partial fill, then amend, then cancel",
+    "partly filled buy amended after fees",
+    "repeated order",
+    "repeated order after it closed",
+    "forgotten client_order_id used anew",
+    "rebate paid",
+    "fill within a unit already charged",
+    "charged less than the captured rate",
+    "charged less than the current rate",
+    "bought below its limit",
+    "market order at its cap",
+    "net-zero batch",
+    "trade without a delta",
+    "several books in one batch",
+    "huge notional filled",
+}
 EXPECTED = expected(GROUPS)
 
 
@@ -121,6 +117,7 @@ class RareStates:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self._features = FeatureStates()
         self._open: dict[int, OrderState] = {}
         self._life: dict[int, str] = {}
         """Per order what befell it, one letter each: partly filled, amended, canceled by its user."""
@@ -131,7 +128,7 @@ class RareStates:
     def observe(self, command: Command, events: Sequence[Event], model: ReferenceModel) -> None:
         """Look at one command; the model is as the command left it."""
         outcome = model.outcome
-        found = self._of_command(command, events, outcome)
+        found = self._of_command(command, events, outcome) + self._features.observe(command, events, model)
         for event in events:
             if isinstance(event, OrderEvent):
                 found += self._of_order(event, model)
@@ -150,6 +147,7 @@ class RareStates:
             self.counts["trade without a delta" if symbol in sealed.books else "net-zero batch"] += 1
         if sum(isinstance(delta, BookDelta) for delta, _ in sealed.books.values()) > 1:
             self.counts["several books in one batch"] += 1
+        self.counts.update(self._features.observe_batch())
         self._touched.clear()
 
     def _of_command(self, command: Command, events: Sequence[Event], outcome: Outcome) -> list[str]:
