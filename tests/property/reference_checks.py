@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import ceil, floor
+from typing import Any
 
+from app.domain import commands
 from app.domain.commands import CheckOrder, PlaceOrder
 from app.domain.enums import AccountStatus, InstrumentStatus, OrderType, PostOnly, RejectReason, Side, TimeInForce
 from app.domain.events import Rejection
@@ -64,6 +66,25 @@ class ReferenceChecks(ReferenceGauges):
         """Return what the order must find available: its hold, less what an amended order holds already."""
         held = 0 if candidate.replaces is None else self.hold_of(candidate.replaces)
         return self.hold_of(candidate.order) - held
+
+    def admin_handlers(self) -> dict[type, Callable[[Any], Outcome]]:
+        """Return what handles the commands of this half, by their type."""
+        return {
+            commands.CheckOrder: self.check_order,
+            commands.CreateAsset: self.create_asset,
+            commands.CreateInstrument: self.create_instrument,
+            commands.UpdateInstrument: self.update_instrument,
+            commands.SetReference: self.set_reference,
+            commands.SetKillSwitch: self.set_kill_switch,
+            commands.SetFeeTiers: self.set_fee_tiers,
+            commands.CreateAccount: self.create_account,
+            commands.UpdateAccount: self.update_account,
+            commands.Deposit: self.transfer,
+            commands.Withdraw: self.transfer,
+            commands.Transfer: self.transfer_between,
+            commands.SetLimits: self.set_limits,
+            commands.StartEpoch: self.start_epoch,
+        }
 
     # ---- ways through --------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from app.domain.commands import (
     UpdateInstrument,
 )
 from app.domain.enums import AccountStatus, InstrumentStatus, KillSwitchScope, Side
-from app.domain.events import AccountUpdated, KillSwitchSet, LimitsSet, PositionChanged
+from app.domain.events import AccountUpdated, KillSwitchSet, LimitsSet, OrderState, PositionChanged
 from app.domain.instrument import Instrument
 
 GROUPS: frozenset[str] = frozenset()
@@ -33,6 +33,7 @@ ADMIN_WEIGHTS = {
     "settings": ("account_settings", 2),
     "reference": ("mark", 3),
     "reduce_only": ("reduce_only", 6),
+    "same_again": ("limits", 2),
     "check_order": ("check_order", 4),
     "breaker": ("breaker", 1),
     "call_auction": ("auction", 2),
@@ -44,16 +45,19 @@ STRANGER = 999
 TIERS = ("slow", "fast")
 RELIEF = 0.08
 """Chance, per command, that something that keeps orders out is lifted."""
+LENIENT = 0.6
+"""Share of streams in which limits are lifted like that; in the others daily figures reach theirs."""
 COUNTS = {
-    "message_rate": (0, 1, 3, 10),
+    "message_rate": (1, 3, 10),
     "symbol_message_rate": (1, 2, 5),
-    "rejection_rate": (0, 1, 3),
+    "rejection_rate": (0, 2, 5),
     "order_trade_ratio": (0, 1, 30),
     "duplicate_window_ns": (1, 10**6, SECOND_NS, 10**14),
     "execution_rate": (0, 1, 3),
-    "symbol_open_orders": (0, 2, 8),
+    "symbol_open_orders": (1, 4, 12),
 }
 """Limits that are counts or times, with values that are reached."""
+RARELY_REACHED = ("order_trade_ratio", "order_trade_ratio", "execution_rate", "duplicate_window_ns")
 NOTIONALS = ("order_notional", "open_notional", "daily_notional", "position_notional", "daily_loss")
 
 
@@ -63,6 +67,7 @@ class AdminCommands:
     rng: random.Random
     _accounts: list[int]
     _listed: dict[str, Instrument]
+    _open: dict[int, OrderState]
 
     def _limit(self, **terms: Any) -> PlaceOrder:
         """Return some limit order."""
@@ -78,6 +83,10 @@ class AdminCommands:
         self._killed: dict[tuple[KillSwitchScope, str | None], bool] = {}
         self._strict: dict[str | int | None, dict[str, int]] = {}
         """Limits that are set, by tier, account, or None for the exchange."""
+        self._lenient = self.rng.random() < LENIENT
+        self._favorite = None if self._lenient else self.rng.choice((*COUNTS, *NOTIONALS, *RARELY_REACHED))
+        """The only limit that a stream sets which does not lift them: others would get in its way."""
+        self._sent: list[Transfer] = []
         self._throttled: set[int] = set()
         self._restricted: set[int] = set()
         self._positions: dict[tuple[int, str], int] = {}
@@ -109,7 +118,7 @@ class AdminCommands:
         cures += [
             UpdateAccount(account_id, AccountStatus.ACTIVE, restricted=()) for account_id in sorted(self._restricted)
         ]
-        for level, limits in self._strict.items():
+        for level, limits in self._strict.items() if self._lenient else ():
             lifted: dict[str, int | None] = {name: None for name in limits if name != "open_orders"}
             if lifted and isinstance(level, int):
                 cures.append(UpdateAccount(level, limits=lifted))
@@ -131,6 +140,11 @@ class AdminCommands:
             order = msgspec.structs.replace(order, side=side, quantity=min(lots, 2**62))
         return msgspec.structs.replace(order, reduce_only=True)
 
+    def _same_again(self) -> Command:
+        """Place what is open once more, by an order without a name."""
+        nameless = [order.terms for order in self._open.values() if order.terms.client_order_id is None]
+        return self.rng.choice(nameless) if nameless else self._limit(client_order_id=None)
+
     def _check_order(self) -> Command:
         order = self.rng.choice(self._plain_orders())()
         if not isinstance(order, PlaceOrder):
@@ -147,7 +161,7 @@ class AdminCommands:
 
     def _some_limits(self) -> dict[str, int | None]:
         rng = self.rng
-        name = rng.choice((*COUNTS, *NOTIONALS, *NOTIONALS))
+        name = self._favorite or rng.choice((*COUNTS, *NOTIONALS, *NOTIONALS))
         if name in COUNTS:
             value = rng.choice(COUNTS[name])
         else:
@@ -176,12 +190,14 @@ class AdminCommands:
 
     def _transfer_between(self) -> Command:
         rng = self.rng
+        if self._sent and rng.random() < 0.2:
+            return self._sent[-1]
         sender = rng.choice(self._accounts)
         receiver = rng.choice((*self._accounts, *self._accounts, *self._accounts, 2, STRANGER))
-        amount = rng.choice((1, 10**6, self._typical(), 10**30, 0))
-        return Transfer(
-            sender, receiver, rng.choice("BBQQRX"), str(amount), rng.choice(("t1", f"t{rng.randint(3, 99)}"))
-        )
+        amount = rng.choice((1, 1, 1, self._typical(), 10**30, 0))
+        name = rng.choice(("x1", "x1", f"t{rng.randint(3, 99)}"))
+        self._sent.append(Transfer(sender, receiver, rng.choice("BBQQRX"), str(amount), name))
+        return self._sent[-1]
 
     def _fee_tiers(self) -> Command:
         rng, volume = self.rng, self._typical()
