@@ -30,10 +30,10 @@ from app.domain.events import (
 )
 from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
+from tests.property.groups import GROUPS
 from tests.property.rare_features import STATES_OF, FeatureStates
 from tests.property.reference_ledger import RefSealed
 from tests.property.reference_model import ReferenceModel
-from tests.property.streams_admin import GROUPS
 
 HUGE_NOTIONAL = 2**60
 NEVER = {OrderReason.ADMIN}

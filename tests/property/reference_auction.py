@@ -11,6 +11,7 @@ from app.domain.enums import InstrumentStatus, OrderReason, RejectReason, Side
 from app.domain.events import AuctionIndicated, Event, InstrumentListed, ReferenceSet, TradeExecuted
 from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
+from tests.property.groups import GROUPS
 from tests.property.reference_ledger import Levels, RefSealed
 from tests.property.reference_listing import INTEGER_MAX, INVALID, WHOLE, ReferenceListing, queue_place
 from tests.property.reference_records import RefOrder, Refused
@@ -32,7 +33,7 @@ class Uncross(NamedTuple):
 class ReferenceAuction(ReferenceListing):
     """Phases of an instrument, and the prices that it is measured by."""
 
-    auctions_held = False
+    auctions_held = "auction" in GROUPS
     """Whether the status `auction` collects orders."""
 
     def __init__(self) -> None:

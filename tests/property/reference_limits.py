@@ -75,12 +75,6 @@ class ReferenceLimits(ReferenceAuction):
 
     # ---- what the half that knows orders does ----------------------------------------------------
 
-    def queue_mass_cancel(
-        self, reason: OrderReason, *, symbol: str | None = None, account_id: int | None = None
-    ) -> None:
-        """Have all orders of an instrument, an account or the exchange canceled by Ticks."""
-        raise NotImplementedError
-
     def drop_mass_cancel(
         self, reason: OrderReason, *, symbol: str | None = None, account_id: int | None = None
     ) -> None:

@@ -24,6 +24,7 @@ from app.domain.events import (
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FIRST_ACCOUNT_ID
 from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
+from tests.property.groups import GROUPS
 from tests.property.reference_ledger import HOUSE
 from tests.property.reference_positions import AMOUNT_MAX, DAY_NS, ReferencePositions
 from tests.property.reference_records import RefAccount, RefOrder, Refused
@@ -33,7 +34,7 @@ INTEGER_MAX = 9_223_372_036_854_775_807
 WHOLE = 100_000_000
 """A rate of 1."""
 TENTH = WHOLE // 10
-BUILT = {OrderType.LIMIT, OrderType.MARKET}
+BUILT = tuple(OrderType) if "triggers" in GROUPS else (OrderType.LIMIT, OrderType.MARKET)
 COUNTS = ("min_quantity", "max_quantity", "min_notional", "max_notional", "reference_price")
 BREAKER = ("breaker_move", "breaker_window_ns", "breaker_halt_ns")
 TIMES = ("auction_ns", "session_close_ns")
@@ -46,6 +47,12 @@ class ReferenceListing(ReferencePositions):
 
     def end(self, order: RefOrder, reason: OrderReason) -> None:
         """End an order; the half that knows orders says how."""
+        raise NotImplementedError
+
+    def queue_mass_cancel(
+        self, reason: OrderReason, *, symbol: str | None = None, account_id: int | None = None
+    ) -> None:
+        """Have all orders of an instrument, an account or the exchange canceled by Ticks."""
         raise NotImplementedError
 
     def create_asset(self, command: CreateAsset) -> Outcome:
@@ -69,7 +76,7 @@ class ReferenceListing(ReferencePositions):
         notional_unit = whole(tick * lot * 10**quote_scale, "tick_size")
         fields = {name: getattr(command, name) for name in (*EDITABLE, "status", "tick_size", "lot_size")}
         fields["max_slippage"] = TENTH if command.max_slippage is None else command.max_slippage
-        types = (OrderType.LIMIT, OrderType.MARKET) if command.order_types is None else command.order_types
+        types = BUILT if command.order_types is None else command.order_types
         instrument = Instrument(
             command.symbol,
             command.base,
@@ -111,7 +118,9 @@ class ReferenceListing(ReferencePositions):
         """Give an instrument its edited fields and status; one that closes loses its orders."""
         status = edited.status if command.status is None else command.status
         outcome = self._list(msgspec.structs.replace(edited, status=status))
-        if status is InstrumentStatus.CLOSED:
+        if status is InstrumentStatus.CLOSED and "mass_cancel" in GROUPS:
+            self.queue_mass_cancel(OrderReason.INSTRUMENT_CLOSED, symbol=command.symbol)
+        elif status is InstrumentStatus.CLOSED:
             for side in (Side.BUY, Side.SELL):
                 ours = [o for o in self.open if o.terms.symbol == command.symbol and o.terms.side is side]
                 for order in sorted(ours, key=queue_place):
@@ -201,7 +210,7 @@ def unsound(instrument: Instrument) -> str | None:
         return "taker_fee"
     if values["price_band"] is not None and values["reference_price"] is None:
         return "reference_price"
-    types = None if instrument.order_types and BUILT.issuperset(instrument.order_types) else "order_types"
+    types = None if instrument.order_types and set(BUILT).issuperset(instrument.order_types) else "order_types"
     return unsound_breaker(instrument) or unsound_times(instrument) or types
 
 

@@ -9,6 +9,7 @@ from app.domain.enums import Liquidity, RejectReason, Side
 from app.domain.events import Event, FeeTiersSet, FundsTransferred, OrderFilled, OrderPartiallyFilled, PositionChanged
 from app.domain.instrument import RATE_SCALE, Instrument
 from app.domain.outcomes import Outcome
+from tests.property.groups import GROUPS
 from tests.property.reference_ledger import HOUSE, ReferenceLedger
 from tests.property.reference_records import RefAccount, Refused
 
@@ -53,7 +54,7 @@ class RefPosition(NamedTuple):
 class ReferencePositions(ReferenceLedger):
     """Positions and figures over the prints, each worked out anew when asked for."""
 
-    positions_stated = False
+    positions_stated = "positions" in GROUPS
     """Whether positions are stated as events."""
 
     def __init__(self) -> None:

@@ -22,8 +22,6 @@ from app.domain.enums import AccountStatus, InstrumentStatus, KillSwitchScope, S
 from app.domain.events import AccountUpdated, KillSwitchSet, LimitsSet, OrderState, PositionChanged
 from app.domain.instrument import Instrument
 
-GROUPS: frozenset[str] = frozenset()
-"""Enabled groups of features: their commands are made and their rare states must be reached."""
 ADMIN_WEIGHTS = {
     "transfer_between": ("transfers", 2),
     "fee_tiers": ("tiers", 1),
