@@ -236,6 +236,11 @@ class ReferenceAuction(ReferenceListing):
             prints += 1
             quantity = min(self.shown_of(earlier), self.shown_of(later))
             self.cross_at(later, earlier, self.uncrossing[symbol], quantity)
+        if self.crossed(symbol):
+            # Only when cancels came between the slices.
+            del self.uncrossing[symbol]
+            self._begin_uncross(symbol)
+            return
         del self.uncrossing[symbol]
         self._enter(symbol, InstrumentStatus.OPEN)
 
