@@ -11,8 +11,8 @@ from app.domain.enums import AccountStatus, InstrumentStatus, OrderType, PostOnl
 from app.domain.events import Rejection
 from app.domain.instrument import Instrument
 from app.domain.outcomes import CheckResult, Outcome
-from tests.property.reference_forms import AT_ONCE, CAPPED, PRICED
-from tests.property.reference_forms import check_form as check_whole_form
+from tests.property.groups import GROUPS
+from tests.property.reference_forms import AT_ONCE, CAPPED, PRICED, check_form
 from tests.property.reference_gauges import Candidate, ReferenceGauges, Verdict, within
 from tests.property.reference_limits import Attempt
 from tests.property.reference_listing import INVALID, WHOLE
@@ -158,37 +158,6 @@ class ReferenceChecks(ReferenceGauges):
                 break
         return Outcome(0, 0, checks=list(results.values()))
 
-    # ---- old entry points ----------------------------------------------------------------------
-
-    @property
-    def open_orders_max(self) -> int | None:
-        return self.exchange_limits.get("open_orders")
-
-    def check_status(self, instrument: Instrument, account: RefAccount, terms: PlaceOrder) -> None:
-        candidate = self.candidate(terms)
-        for _, check in self.checks[:9]:
-            self._pass(candidate, check)
-
-    def working_price(self, terms: PlaceOrder, instrument: Instrument, price: int | None) -> int:
-        candidate = self.candidate(terms)
-        candidate.order.price = price or 0
-        for check in (self._liquidity, self._post_only):
-            self._pass(candidate, check)
-        return candidate.order.price
-
-    def check_sums(self, order: RefOrder) -> None:
-        self._pass(Candidate(order.terms, order), self._sums)
-
-    def check_band(self, symbol: str, price: int) -> None:
-        order = next((o for o in self.open if o.terms.symbol == symbol), None)
-        terms = PlaceOrder(1, symbol, Side.BUY, OrderType.LIMIT, 1, price) if order is None else order.terms
-        self._pass(Candidate(terms, RefOrder(0, terms, self.instruments[symbol], price, 1, 0)), self._band)
-
-    def check_available(self, order: RefOrder, more: int) -> None:
-        available = self.available(order.terms.account_id, order.hold_asset)
-        if more > available:
-            raise Refused(RejectReason.INSUFFICIENT_BALANCE, limit=available, actual=more, unit=order.hold_asset)
-
     # ---- permission ----------------------------------------------------------------------------
 
     def _kill_switch(self, c: Candidate) -> list[Verdict]:
@@ -228,9 +197,11 @@ class ReferenceChecks(ReferenceGauges):
     # ---- form, price and numbers ---------------------------------------------------------------
 
     def _form(self, c: Candidate) -> list[Verdict]:
-        symbol = c.terms.symbol
+        symbol, lives = c.terms.symbol, c.terms.time_in_force in {TimeInForce.GTD, TimeInForce.DAY}
+        if lives and c.terms.type is OrderType.LIMIT and c.terms.price is not None and "expiry" not in GROUPS:
+            return [Verdict(False, RejectReason.TYPE_NOT_ALLOWED, "time_in_force")]
         try:
-            check_whole_form(c.terms, self.instruments[symbol], self.timestamp_ns, self.mark_price(symbol))
+            check_form(c.terms, self.instruments[symbol], self.timestamp_ns, self.mark_price(symbol))
         except Refused as refused:
             return [verdict_of(refused.rejection)]
         return []
@@ -326,22 +297,3 @@ def in_steps(number: int | None, scale: int | None, step: str, current: int) -> 
         return number
     steps = Fraction(number, 10**scale) / Fraction(step)
     return int(steps) if steps.denominator == 1 else None
-
-
-def check_form(terms: PlaceOrder, instrument: Instrument) -> None:
-    """Old entry point."""
-    is_priced = terms.type in PRICED and terms.price is not None
-    if is_priced and terms.time_in_force in {TimeInForce.GTD, TimeInForce.DAY}:
-        raise Refused(RejectReason.TYPE_NOT_ALLOWED, "time_in_force")
-    check_whole_form(terms, instrument, 0, None)
-
-
-def check_numbers(instrument: Instrument, price: int, quantity: int) -> None:
-    """Old entry point."""
-    terms = PlaceOrder(1, instrument.symbol, Side.BUY, OrderType.LIMIT, quantity, price)
-    gauges = ReferenceGauges()
-    gauges.instruments[instrument.symbol] = instrument
-    candidate = Candidate(terms, RefOrder(1, terms, instrument, price, quantity, 0))
-    for verdict in (*gauges._quantity(candidate), *gauges._notional(candidate)):
-        if not verdict.passed:
-            raise verdict.refusal

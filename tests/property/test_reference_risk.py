@@ -24,7 +24,6 @@ from app.domain.commands import (
 )
 from app.domain.enums import AccountStatus, KillSwitchScope, OrderType, RejectReason, Side
 from app.domain.events import AccountUpdated, Event
-from tests.property.reference_auction import Uncross, uncross_at
 from tests.property.reference_limits import Trip
 from tests.property.reference_model import ReferenceModel
 from tests.property.reference_positions import DAY_NS, RefPosition
@@ -338,7 +337,7 @@ def test_transfer_moves_once() -> None:
     assert caught.value.rejection.field == "to_account_id"
 
 
-# ---- prices, breaker, auction ----------------------------------------------------------------------
+# ---- prices and breaker ----------------------------------------------------------------------
 
 
 def test_mark_price_is_the_median_of_what_there_is() -> None:
@@ -372,34 +371,6 @@ def test_breaker_measures_against_the_price_a_window_ago() -> None:
     assert base("BQ") == 110
     exchange.wait(1)
     assert base("BQ") == 115
-
-
-def test_auction_takes_the_price_of_most_volume() -> None:
-    bids, asks = [(105, 5), (103, 10), (100, 20)], [(99, 8), (102, 9), (104, 30)]
-    # Volume at 99..100: 8; at 102 and 103: min(15, 17); at 104: min(5, 47).
-    assert uncross_at(bids, asks, 1) == Uncross(102, 15, -2)
-
-
-def test_auction_prefers_the_least_surplus_of_equal_volume() -> None:
-    bids, asks = [(105, 10), (103, 5)], [(100, 10)]
-    # 10 lots everywhere from 100 to 105: with a surplus of 5 up to 103, of none above.
-    assert uncross_at(bids, asks, 1) == Uncross(105, 10, 0)
-
-
-def test_auction_prefers_the_price_nearest_to_the_reference() -> None:
-    bids, asks = [(105, 10)], [(100, 10)]
-    assert uncross_at(bids, asks, 99) == Uncross(100, 10, 0)
-    assert uncross_at(bids, asks, 103) == Uncross(103, 10, 0)
-    assert uncross_at(bids, asks, 200) == Uncross(105, 10, 0)
-
-
-def test_auction_prefers_the_lower_price_at_last() -> None:
-    assert uncross_at([(105, 10)], [(100, 10)], None) == Uncross(100, 10, 0)
-
-
-def test_auction_says_nothing_without_a_cross() -> None:
-    assert uncross_at([(99, 10)], [(100, 10)], 99) == Uncross(0, 0, 0)
-    assert uncross_at([], [(100, 10)], None) == Uncross(0, 0, 0)
 
 
 def test_amend_counts_what_it_replaces_only_once() -> None:
