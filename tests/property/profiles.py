@@ -61,6 +61,8 @@ PAUSES = (
 ALWAYS = {"limit", "cancel"}
 KEPT = 0.75
 """Share of the other makers that a stream has."""
+KEPT_ADMIN = 0.25
+"""The same of what administrators do: together it would leave little to trade."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,11 @@ def profile_of(rng: random.Random) -> Profile:
         instrument |= {"min_quantity": 2, "max_quantity": max(2, lots_max // 2)}
     if rng.random() < 0.2:
         typical = middle * lots_max * notional_unit
-        instrument |= {"min_notional": max(1, typical // 20), "max_notional": max(1, typical // 2)}
+        most = min(INTEGER_MAX, max(1, typical // 2))
+        instrument |= {"min_notional": max(1, most // 10), "max_notional": most}
     orders = rng.choice((10**6, 10**6, 60, 8))
     return Profile(
-        accounts=rng.choice((1, 2, 3, 8)),
+        accounts=rng.choice((1, 2, 3, 3, 8)),
         symbols=rng.choice((1, 1, 2, 3)),
         middle=middle,
         reach=reach,
@@ -134,7 +137,8 @@ def weights_of(rng: random.Random) -> dict[str, int]:
     weights = {name: weight * rng.choice((1, 1, 3)) for name, weight in WEIGHTS.items() if keeps(rng, name)}
     stressed = rng.choice((None, None, *sorted(GROUPS)))
     for name, (group, weight) in GROUP_WEIGHTS.items():
-        if group in GROUPS and (group == stressed or rng.random() < KEPT):
+        kept = KEPT_ADMIN if name in ADMIN_WEIGHTS else KEPT
+        if group in GROUPS and (group == stressed or rng.random() < kept):
             weights[name] = weight * rng.choice((1, 1, 3)) * (5 if group == stressed else 1)
     return weights
 

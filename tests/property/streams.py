@@ -195,7 +195,8 @@ class Stream(OrderCommands, AdminCommands):
         state = rng.choice(icebergs) if icebergs and rng.random() < 0.8 else self._order()
         if state is None:
             return self._limit()
-        shown = rng.choice((1, 2, state.remaining_quantity, max(1, state.quantity // 2), state.display_quantity, 0))
+        some = max(1, state.remaining_quantity // rng.randint(1, 10))
+        shown = rng.choice((some, some, some, state.display_quantity, 0))
         price, quantity = rng.choice((None, None, self._near())), rng.choice((None, None, self._lots()))
         scale = rng.choice((None, None, None, None, 1))
         return AmendOrder(

@@ -141,7 +141,8 @@ class OrderCommands:
 
     def _iceberg(self) -> PlaceOrder:
         lots = max(2, self._lots())
-        shown = self.rng.choice((1, self.rng.randint(1, lots - 1), max(1, lots // 5)))
+        # Not too small a part, or one sweep would be thousands of prints.
+        shown = self.rng.randint(max(1, lots // 10), lots - 1)
         post_only = self.rng.choice((None, None, None, PostOnly.REPRICE))
         return self._spoiled(self._limit(quantity=lots, display_quantity=shown, post_only=post_only))
 
