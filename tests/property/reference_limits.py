@@ -208,8 +208,10 @@ class ReferenceLimits(ReferenceAuction):
 
     def _watch_executions(self, account_id: int) -> None:
         limit, settings = self.limit(account_id, "execution_rate"), self.settings_of(account_id)
+        if limit is None or settings.trip is not None:
+            return
         prints = self.taker_prints(account_id)
-        if limit is not None and settings.trip is None and prints > limit:
+        if prints > limit:
             settings.trip = Trip(limit, prints)
             self._tripped.append(account_id)
 
