@@ -20,6 +20,8 @@ PRICED = OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT
 COMPARED = (None, None, TriggerBy.LAST, TriggerBy.MARK) if "mark" in GROUPS else (None, TriggerBy.LAST)
 SPOILED = 0.08
 """Share of orders that one member makes senseless."""
+NEEDS = {"display_quantity": "icebergs", "reduce_only": "reduce_only"}
+"""Groups without which a member is not looked at."""
 ODD_MEMBERS: tuple[dict[str, Any], ...] = (
     {"trigger_price": 0},
     {"trigger_price": 5},
@@ -131,7 +133,8 @@ class OrderCommands:
         """Return the order, at times with a member that does not fit."""
         if self.rng.random() > SPOILED:
             return order
-        return msgspec.structs.replace(order, **self.rng.choice(ODD_MEMBERS))
+        odd = [members for members in ODD_MEMBERS if all(NEEDS.get(name, "ticks") in GROUPS for name in members)]
+        return msgspec.structs.replace(order, **self.rng.choice(odd))
 
     def _near(self) -> int:
         reach = self.profile.reach
