@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from app.domain import commands
 from app.domain.commands import Command
-from app.domain.events import BookDelta, Event, PrivateEvent, SystemEvent, TradeExecuted
+from app.domain.events import AuctionIndicated, BookDelta, Event, PrivateEvent, SystemEvent, TradeExecuted
 from app.domain.outcomes import BookTop, Outcome
 from app.engine import checkpoint
 from app.engine.book import Book
@@ -36,6 +36,8 @@ class SealedBook(NamedTuple):
     symbol: str
     delta: BookDelta | None
     trades: list[TradeExecuted]
+    auction: AuctionIndicated | None = None
+    """Set when the batch changed where the book's call auction would uncross."""
 
 
 class Sealed(NamedTuple):
