@@ -10,6 +10,8 @@ import msgspec
 from app.domain.enums import (
     AccountStatus,
     InstrumentStatus,
+    KillSwitchScope,
+    ListKind,
     OrderType,
     PostOnly,
     SelfTradePrevention,
@@ -31,6 +33,7 @@ class PlaceOrder(BaseCommand, frozen=True, tag="place"):
     side: Side
     type: OrderType
     quantity: int
+    """In lots; 0 for a market buy by `quote_quantity`."""
     price: int | None = None
     time_in_force: TimeInForce = TimeInForce.GTC
     client_order_id: str | None = None
@@ -44,8 +47,11 @@ class PlaceOrder(BaseCommand, frozen=True, tag="place"):
     trigger_price: int | None = None
     trigger_by: TriggerBy | None = None
     trailing_offset: int | None = None
+    """Distance in ticks of a trailing stop behind the best price since it became active."""
     quote_quantity: int | None = None
+    """Quote units a market buy may spend, its fees included."""
     expire_ns: int | None = None
+    """End of a gtd order, in UTC nanoseconds."""
 
 
 class CancelOrder(BaseCommand, frozen=True, tag="cancel"):
@@ -74,6 +80,10 @@ class AmendOrder(BaseCommand, frozen=True, tag="amend"):
     quantity_scale: int | None = None
     symbols: tuple[str, ...] | None = None
     """As in CancelOrder."""
+    display_quantity: int | None = None
+    display_quantity_scale: int | None = None
+    trigger_price: int | None = None
+    trigger_price_scale: int | None = None
 
 
 class CancelAll(BaseCommand, frozen=True, tag="cancel_all"):
@@ -83,6 +93,55 @@ class CancelAll(BaseCommand, frozen=True, tag="cancel_all"):
     symbol: str | None = None
     side: Side | None = None
     label: str | None = None
+    session_id: str | None = None
+    order_list_id: int | None = None
+
+
+class PlaceBatch(BaseCommand, frozen=True, tag="place_batch"):
+    """Place several orders of one account in one step; atomic: all of them or none."""
+
+    account_id: int
+    orders: tuple[PlaceOrder, ...]
+    atomic: bool
+
+
+class PlaceList(BaseCommand, frozen=True, tag="place_list"):
+    """Place orders that depend on each other: OCO, OTO (parent, then children) or bracket (entry, target, stop)."""
+
+    account_id: int
+    kind: ListKind
+    orders: tuple[PlaceOrder, ...]
+
+
+class CheckOrder(BaseCommand, frozen=True, tag="check_order"):
+    """Run every check of an order without placing it; changes nothing but its sequence."""
+
+    order: PlaceOrder
+
+
+class SetCancelAfter(BaseCommand, frozen=True, tag="set_cancel_after"):
+    """Arm the account's dead man's switch anew, or disarm it with a timeout of 0."""
+
+    account_id: int
+    timeout_ns: int
+    symbols: tuple[str, ...] | None = None
+    """Instruments whose orders it will cancel; None is all."""
+    keep_protective: bool = False
+    """Spare untriggered and reduce-only orders."""
+
+
+class CloseSession(BaseCommand, frozen=True, tag="close_session"):
+    """Cancel what a session placed: its connection is gone and it asked for this."""
+
+    account_id: int
+    session_id: str
+
+
+class Tick(BaseCommand, frozen=True, tag="tick"):
+    """Let time act: due timers, fired triggers, the next slice of a mass cancel or an uncross.
+
+    The sequencer puts one at the head of a batch whenever `Engine.next_deadline` has passed.
+    """
 
 
 class CreateAsset(BaseCommand, frozen=True, tag="create_asset"):
@@ -111,6 +170,11 @@ class CreateInstrument(BaseCommand, frozen=True, tag="create_instrument"):
     taker_fee: int = 0
     order_types: tuple[OrderType, ...] | None = None
     status: InstrumentStatus = InstrumentStatus.OPEN
+    breaker_move: int | None = None
+    breaker_window_ns: int | None = None
+    breaker_halt_ns: int | None = None
+    auction_ns: int = 0
+    session_close_ns: int = 0
 
 
 class UpdateInstrument(BaseCommand, frozen=True, tag="update_instrument"):
@@ -120,7 +184,33 @@ class UpdateInstrument(BaseCommand, frozen=True, tag="update_instrument"):
     status: InstrumentStatus | None = None
     changes: dict[str, int | None] = {}
     """Of min_quantity, max_quantity, min_notional, max_notional, price_band, reference_price,
-    max_slippage, maker_fee, taker_fee."""
+    max_slippage, maker_fee, taker_fee, breaker_move, breaker_window_ns, breaker_halt_ns, auction_ns,
+    session_close_ns."""
+    order_types: tuple[OrderType, ...] | None = None
+
+
+class SetReference(BaseCommand, frozen=True, tag="set_reference"):
+    """State an external reference price in ticks; it counts for the mark price while it is young."""
+
+    symbol: str
+    price: int
+
+
+class SetKillSwitch(BaseCommand, frozen=True, tag="set_kill_switch"):
+    """Stop trading of the exchange, an instrument (target: its symbol) or an account (its id), or allow it again."""
+
+    scope: KillSwitchScope
+    target: str | None
+    on: bool
+    note: str | None = None
+
+
+class SetFeeTiers(BaseCommand, frozen=True, tag="set_fee_tiers"):
+    """Set the fee tiers of a quote asset, by volume of the last 30 days; replaces the ones before."""
+
+    asset: str
+    tiers: tuple[tuple[str, int, int], ...]
+    """(least volume as text of quote units, maker rate, taker rate), least volume rising."""
 
 
 class CreateAccount(BaseCommand, frozen=True, tag="create_account"):
@@ -130,10 +220,20 @@ class CreateAccount(BaseCommand, frozen=True, tag="create_account"):
 
 
 class UpdateAccount(BaseCommand, frozen=True, tag="update_account"):
-    """Freeze an account or make it active again."""
+    """Change an account's status, tier, limits, group or restrictions; None leaves each as it is."""
 
     account_id: int
-    status: AccountStatus
+    status: AccountStatus | None = None
+    tier: str | None = None
+    """Name of a tier of limits; the empty text takes the account out of its tier."""
+    limits: dict[str, int | None] | None = None
+    """Changed limits of the account's own level, by the names of domain.limits; None lifts one."""
+    stp_group: int | None = None
+    """Accounts of one group never trade with each other; 0 leaves the group."""
+    restricted: tuple[str, ...] | None = None
+    """Symbols the account may not trade; replaces the ones before."""
+    release_throttle: bool = False
+    """Let the account trade again after its executions were throttled."""
 
 
 class Deposit(BaseCommand, frozen=True, tag="deposit"):
@@ -154,10 +254,23 @@ class Withdraw(BaseCommand, frozen=True, tag="withdraw"):
     transfer_id: str
 
 
-class SetLimits(BaseCommand, frozen=True, tag="set_limits"):
-    """Set the limits that hold for every account of the exchange; None lifts a limit."""
+class Transfer(BaseCommand, frozen=True, tag="transfer"):
+    """Move an amount (decimal text of asset units) to another account; idempotent by transfer_id, for ever."""
 
-    open_orders: int | None
+    account_id: int
+    to_account_id: int
+    asset: str
+    amount: str
+    transfer_id: str
+
+
+class SetLimits(BaseCommand, frozen=True, tag="set_limits"):
+    """Change limits of the exchange, or of a tier; a tier exists from its first limits on."""
+
+    changes: dict[str, int | None]
+    """By the names of domain.limits; None lifts one, a limit not named stays."""
+    tier: str | None = None
+    """None is the exchange's own level, which holds for everybody."""
 
 
 class StartEpoch(BaseCommand, frozen=True, tag="start_epoch"):
@@ -171,13 +284,23 @@ Command = (
     | CancelOrder
     | AmendOrder
     | CancelAll
+    | PlaceBatch
+    | PlaceList
+    | CheckOrder
+    | SetCancelAfter
+    | CloseSession
+    | Tick
     | CreateAsset
     | CreateInstrument
     | UpdateInstrument
+    | SetReference
+    | SetKillSwitch
+    | SetFeeTiers
     | CreateAccount
     | UpdateAccount
     | Deposit
     | Withdraw
+    | Transfer
     | SetLimits
     | StartEpoch
 )

@@ -72,6 +72,22 @@ class OrderStatus(StrEnum):
     REJECTED = "rejected"
 
 
+class ListKind(StrEnum):
+    """How the orders of a list depend on each other."""
+
+    OCO = "oco"
+    OTO = "oto"
+    BRACKET = "bracket"
+
+
+class KillSwitchScope(StrEnum):
+    """What a kill switch stops."""
+
+    EXCHANGE = "exchange"
+    INSTRUMENT = "instrument"
+    ACCOUNT = "account"
+
+
 class OrderReason(StrEnum):
     """Why an order left the book or was changed by something other than a fill."""
 
@@ -84,6 +100,18 @@ class OrderReason(StrEnum):
     SWEEP_LIMIT = "sweep_limit"
     ADMIN = "admin"
     INSTRUMENT_CLOSED = "instrument_closed"
+    CIRCUIT_BREAKER = "circuit_breaker"
+    KILL_SWITCH = "kill_switch"
+    OCO_PEER = "oco_peer"
+    PARENT_ENDED = "parent_ended"
+    GTD = "gtd"
+    DAY_END = "day_end"
+    CANCEL_AFTER = "cancel_after"
+    DISCONNECT = "disconnect"
+    POST_ONLY = "post_only"
+    REDUCE_ONLY = "reduce_only"
+    INSUFFICIENT_BALANCE = "insufficient_balance"
+    ACCOUNT_FROZEN = "account_frozen"
 
 
 class Liquidity(StrEnum):
@@ -108,6 +136,7 @@ class AccountStatus(StrEnum):
     """Whether an account may place orders."""
 
     ACTIVE = "active"
+    REDUCE_ONLY = "reduce_only"
     FROZEN = "frozen"
 
 
@@ -144,3 +173,15 @@ class RejectReason(StrEnum):
     INSTRUMENT_HALTED = "instrument_halted"
     INSTRUMENT_NOT_OPEN = "instrument_not_open"
     ACCOUNT_FROZEN = "account_frozen"
+    KILL_SWITCH = "kill_switch"
+    RESTRICTED_SYMBOL = "restricted_symbol"
+    ORDER_RATE_LIMIT = "order_rate_limit"
+    ORDER_TRADE_RATIO = "order_trade_ratio"
+    DUPLICATE_ORDER = "duplicate_order"
+    EXECUTION_THROTTLED = "execution_throttled"
+    REDUCE_ONLY_WOULD_INCREASE = "reduce_only_would_increase"
+    ORDER_NOTIONAL_LIMIT = "order_notional_limit"
+    OPEN_NOTIONAL_LIMIT = "open_notional_limit"
+    DAILY_NOTIONAL_LIMIT = "daily_notional_limit"
+    POSITION_LIMIT = "position_limit"
+    DAILY_LOSS_LIMIT = "daily_loss_limit"

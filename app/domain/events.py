@@ -8,7 +8,16 @@ pass 64 bits. The batch's time stands in its record, not in every event. Tags ar
 import msgspec
 
 from app.domain.commands import PlaceOrder
-from app.domain.enums import AccountStatus, Liquidity, OrderReason, OrderStatus, RejectReason, SelfTradePrevention, Side
+from app.domain.enums import (
+    AccountStatus,
+    KillSwitchScope,
+    Liquidity,
+    OrderReason,
+    OrderStatus,
+    RejectReason,
+    SelfTradePrevention,
+    Side,
+)
 from app.domain.instrument import Instrument
 
 BookLevels = list[tuple[int, int]]
@@ -50,6 +59,11 @@ class OrderState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     updated_ns: int
     engine_seq: int
     """Sequence of the command that made this state."""
+    display_quantity: int | None = None
+    """Of an iceberg: the most it shows, in lots."""
+    trigger_price: int | None = None
+    """Current trigger in ticks; a trailing stop's as of this event."""
+    order_list_id: int | None = None
 
     @property
     def remaining_quantity(self) -> int:
@@ -81,6 +95,10 @@ class OrderEvent(BaseEvent, frozen=True):
 
 class OrderAccepted(OrderEvent, frozen=True, tag="order.accepted"):
     """The order passed every check and its hold is taken."""
+
+
+class OrderTriggered(OrderEvent, frozen=True, tag="order.triggered"):
+    """Its trigger fired, or its parent filled: the order is active from here on."""
 
 
 class OrderAmended(OrderEvent, frozen=True, tag="order.amended"):
@@ -162,12 +180,15 @@ class TradePrevented(BaseEvent, frozen=True, tag="trade.prevented"):
     account_seq: int
     engine_seq: int
     account_id: int
+    """Owner of the incoming order."""
     symbol: str
     taker_order_id: int
     maker_order_id: int
     price: int
     quantity: int
     mode: SelfTradePrevention
+    maker_account_id: int | None = None
+    """Set when the resting order belongs to another account of the group."""
 
 
 class BalanceChanged(BaseEvent, frozen=True, tag="balance.changed"):
@@ -181,8 +202,35 @@ class BalanceChanged(BaseEvent, frozen=True, tag="balance.changed"):
     held: str
 
 
+class PositionChanged(BaseEvent, frozen=True, tag="position.changed"):
+    """Position of one instrument after a command; amounts are quote units as text."""
+
+    account_seq: int
+    engine_seq: int
+    account_id: int
+    symbol: str
+    quantity: int
+    """Net lots, negative when more was sold than bought."""
+    cost: str
+    """What the net lots cost when bought (or brought when sold), without fees; never negative."""
+    realized_pnl: str
+    """Of all closed lots, without fees."""
+    fees: str
+
+
+class CancelAfterSet(BaseEvent, frozen=True, tag="cancel_after.set"):
+    """The dead man's switch was armed, disarmed (`trigger_ns` None), or has fired (None, `fired`)."""
+
+    account_seq: int
+    engine_seq: int
+    account_id: int
+    trigger_ns: int | None
+    fired: bool = False
+
+
 PrivateEvent = (
     OrderAccepted
+    | OrderTriggered
     | OrderAmended
     | OrderPartiallyFilled
     | OrderFilled
@@ -193,6 +241,8 @@ PrivateEvent = (
     | OrderAmendRejected
     | TradePrevented
     | BalanceChanged
+    | PositionChanged
+    | CancelAfterSet
 )
 
 
@@ -224,6 +274,17 @@ class BookDelta(BaseEvent, frozen=True, tag="delta"):
     asks: BookLevels
 
 
+class AuctionIndicated(BaseEvent, frozen=True, tag="auction"):
+    """Where a call auction would uncross now; without a crossing price and quantity are 0."""
+
+    symbol: str
+    engine_seq: int
+    price: int
+    quantity: int
+    surplus: int
+    """Lots left over at that price: positive on the buy side, negative on the sell side."""
+
+
 class AssetCreated(BaseEvent, frozen=True, tag="asset_created"):
     """An asset exists; one unit is 10**-scale."""
 
@@ -248,28 +309,64 @@ class AccountOpened(BaseEvent, frozen=True, tag="account_opened"):
 
 
 class AccountUpdated(BaseEvent, frozen=True, tag="account_updated"):
-    """An account's status changed."""
+    """An account's status, tier, limits, group or restrictions changed; this is all of it."""
 
     engine_seq: int
     account_id: int
     status: AccountStatus
+    tier: str | None = None
+    limits: dict[str, int] = {}
+    """Limits that are set on the account's own level."""
+    stp_group: int | None = None
+    restricted: tuple[str, ...] = ()
+    killed: bool = False
+    throttled: bool = False
 
 
 class FundsTransferred(BaseEvent, frozen=True, tag="funds_transferred"):
-    """Money entered (positive amount text) or left (negative) an account from or to outside."""
+    """Money entered (positive amount text) or left (negative) an account: from or to outside, or another account."""
 
     engine_seq: int
     account_id: int
     asset: str
     amount: str
     transfer_id: str
+    counterparty_id: int | None = None
+    """The other account of a transfer, which has the same event with the opposite amount; None is outside."""
 
 
 class LimitsSet(BaseEvent, frozen=True, tag="limits_set"):
-    """The exchange's limits changed; None is no limit."""
+    """Limits of the exchange (tier None) or of a tier changed; these are all that are set there."""
 
     engine_seq: int
-    open_orders: int | None
+    limits: dict[str, int]
+    tier: str | None = None
+
+
+class KillSwitchSet(BaseEvent, frozen=True, tag="kill_switch_set"):
+    """A kill switch went on or off."""
+
+    engine_seq: int
+    scope: KillSwitchScope
+    target: str | None
+    on: bool
+    note: str | None = None
+
+
+class FeeTiersSet(BaseEvent, frozen=True, tag="fee_tiers_set"):
+    """The fee tiers of a quote asset, as in the command."""
+
+    engine_seq: int
+    asset: str
+    tiers: tuple[tuple[str, int, int], ...]
+
+
+class ReferenceSet(BaseEvent, frozen=True, tag="reference_set"):
+    """An external reference price came in."""
+
+    engine_seq: int
+    symbol: str
+    price: int
 
 
 class EpochStarted(BaseEvent, frozen=True, tag="epoch_started"):
@@ -280,6 +377,15 @@ class EpochStarted(BaseEvent, frozen=True, tag="epoch_started"):
 
 
 SystemEvent = (
-    AssetCreated | InstrumentListed | AccountOpened | AccountUpdated | FundsTransferred | LimitsSet | EpochStarted
+    AssetCreated
+    | InstrumentListed
+    | AccountOpened
+    | AccountUpdated
+    | FundsTransferred
+    | LimitsSet
+    | KillSwitchSet
+    | FeeTiersSet
+    | ReferenceSet
+    | EpochStarted
 )
-Event = PrivateEvent | TradeExecuted | SystemEvent
+Event = PrivateEvent | TradeExecuted | AuctionIndicated | SystemEvent

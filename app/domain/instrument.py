@@ -44,6 +44,15 @@ class Instrument(msgspec.Struct, frozen=True, array_like=True, dict=True):
     taker_fee: int = 0
     order_types: tuple[OrderType, ...] = ORDER_TYPES_FIRST_CUT
     status: InstrumentStatus = InstrumentStatus.OPEN
+    breaker_move: int | None = None
+    """Volatility breaker: rate by which a trade may differ from the price `breaker_window_ns` ago; None is none."""
+    breaker_window_ns: int | None = None
+    breaker_halt_ns: int | None = None
+    """How long the instrument then stays halted."""
+    auction_ns: int = 0
+    """Length of the call auction after a halt by the breaker; 0 reopens without one."""
+    session_close_ns: int = 0
+    """When `day` orders end, in nanoseconds after midnight UTC."""
 
     @cached_property
     def tick(self) -> Step:

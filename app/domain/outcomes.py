@@ -22,6 +22,29 @@ class BookTop(msgspec.Struct, array_like=True, gc=False):
     ask_quantity: int
 
 
+class BatchResult(msgspec.Struct, array_like=True, gc=False):
+    """What became of one order of a batch: an order with its fills, or a rejection."""
+
+    rejection: Rejection | None = None
+    order: OrderState | None = None
+    fills: list[Fill] = []
+    duplicate: bool = False
+
+
+class CheckResult(msgspec.Struct, array_like=True, gc=False):
+    """One check of a validated order: what the limit is, and what the order would bring it to.
+
+    `limit` and `used` are integers as text in `unit` (as in Rejection), None where a check has no number.
+    """
+
+    check: str
+    """Name of the check: the code it would refuse with."""
+    passed: bool
+    limit: str | None = None
+    used: str | None = None
+    unit: str | None = None
+
+
 class Outcome(msgspec.Struct, array_like=True, gc=False):
     """What became of a command. Exactly one of `rejection` and the rest is filled."""
 
@@ -34,8 +57,16 @@ class Outcome(msgspec.Struct, array_like=True, gc=False):
     duplicate: bool = False
     priority: Priority | None = None
     orders: list[OrderState] = []
-    """Canceled orders of a cancel_all."""
+    """Canceled orders of a cancel_all, placed orders of a place_list."""
     account_id: int | None = None
     """Given by create_account."""
     instrument: Instrument | None = None
     """As it stands after create_instrument and update_instrument."""
+    results: list[BatchResult] = []
+    """Of place_batch, in the order of its orders."""
+    checks: list[CheckResult] = []
+    """Of check_order, in the order of the checks."""
+    order_list_id: int | None = None
+    """Given by place_list."""
+    trigger_ns: int | None = None
+    """When an armed set_cancel_after will fire."""

@@ -106,7 +106,7 @@ class AdministrationGateway:
 
     async def set_limits(self, request: schemas.LimitsRequest) -> int:
         """Set the limits of the whole exchange."""
-        return (await self._submit(SetLimits(request.open_orders))).engine_seq
+        return (await self._submit(SetLimits({"open_orders": request.open_orders}))).engine_seq
 
     async def engine_status(self) -> dict[str, object]:
         """Return where the leader stands."""

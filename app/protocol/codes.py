@@ -48,6 +48,7 @@ CODES: dict[str, CodeInfo] = {
     "insufficient_balance": CodeInfo(422, "The available balance does not cover the order"),
     "open_order_limit": CodeInfo(422, "The account has too many open orders"),
     "order_notional_limit": CodeInfo(422, "The order's notional is above the limit"),
+    "open_notional_limit": CodeInfo(422, "The account's open orders would pass their notional limit"),
     "position_limit": CodeInfo(422, "The position would pass its limit"),
     "daily_loss_limit": CodeInfo(422, "The day's loss limit is reached"),
     "order_rate_limit": CodeInfo(429, "Too many order messages", True),

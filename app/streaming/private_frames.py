@@ -10,10 +10,12 @@ from app.domain.decimals import format_scaled, format_steps
 from app.domain.enums import OrderStatus
 from app.domain.events import (
     BalanceChanged,
+    CancelAfterSet,
     OrderAmendRejected,
     OrderCancelRejected,
     OrderEvent,
     OrderRejected,
+    PositionChanged,
     PrivateEvent,
     Rejection,
     TradePrevented,
@@ -107,6 +109,8 @@ def _members(
         return members
     if isinstance(event, TradePrevented):
         return {"prevention": _prevention(event, _known(event.symbol, instruments))}
+    if isinstance(event, PositionChanged | CancelAfterSet):
+        return {}
     return _refusal_members(event, timestamp_ns, instruments)
 
 

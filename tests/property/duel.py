@@ -8,19 +8,20 @@ from unittest.mock import patch
 
 import msgspec
 
-from app.domain.commands import AmendOrder, CancelOrder, Command
+from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, Tick
 from app.domain.enums import Side
 from app.domain.events import Event
 from app.domain.outcomes import Outcome
 from app.engine import invariants, matching
 from app.engine.engine import Engine, Sealed
+from tests.property.groups import GROUPS
+from tests.property.profiles import MILLISECOND_NS, Profile
 from tests.property.rare_states import RareStates
 from tests.property.reference_ledger import RefSealed
 from tests.property.reference_model import ReferenceModel
-from tests.property.streams import Profile, Stream
+from tests.property.streams import Stream
 
 NOON_NS = 1_700_000_000_000_000_000
-BATCH_NS = 1_000_000
 UNKNOWN_ORDER = 10**12
 
 
@@ -28,9 +29,17 @@ class Step(NamedTuple):
     """One command of a recorded stream."""
 
     command: Command
-    order_id: int | None
-    """What the command's order was called in the first run, so that later commands can be pointed at it again."""
-    opens_batch: bool
+    made: "Made"
+    """What the command's orders were called in the first run, so that later commands can be pointed at them again."""
+    pause_ns: int | None
+    """Of a command that opens a batch: how long after the one before."""
+
+
+class Made(NamedTuple):
+    """What an outcome names: its orders by their place in it (None is a refused one), and a list."""
+
+    orders: tuple[int | None, ...] = ()
+    order_list: int | None = None
 
 
 class Disagreement(Exception):
@@ -46,15 +55,18 @@ class Duel:
     def __init__(self, profile: Profile) -> None:
         self.engine = Engine()
         self.model = ReferenceModel(operations_max=profile.operations_max, closed_orders_max=profile.closed_orders_max)
+        self.now_ns = NOON_NS
         self._outcomes: list[tuple[Outcome, Outcome]] = []
-        self._batches = 0
 
-    def begin(self) -> None:
-        """Open a batch on both sides."""
-        self._batches += 1
-        timestamp_ns = NOON_NS + self._batches * BATCH_NS
-        self.engine.begin(timestamp_ns)
-        self.model.begin(timestamp_ns)
+    def begin(self, pause_ns: int) -> list[Event] | None:
+        """Open a batch on both sides; returns the events of the Tick at its head, if one is due."""
+        self.now_ns += pause_ns
+        self.engine.begin(self.now_ns)
+        self.model.begin(self.now_ns)
+        if "ticks" not in GROUPS:
+            return None
+        deadline: int | None = self.engine.next_deadline
+        return self.apply(Tick()) if deadline is not None and deadline <= self.now_ns else None
 
     def apply(self, command: Command) -> list[Event]:
         """Apply a command to both; returns its events. Raises Disagreement."""
@@ -84,6 +96,8 @@ class Duel:
         for ours, theirs in self._outcomes:
             compare("outcome after seal", ours, theirs)
         self._outcomes.clear()
+        if "ticks" in GROUPS:
+            compare("next deadline", self.engine.next_deadline, self.model.next_deadline)
         try:
             invariants.check(self.engine.state)
         except AssertionError as error:
@@ -142,13 +156,19 @@ def run_seed(seed: int, commands: int) -> Run:
     with bounds_of(stream.profile):
         try:
             while len(steps) < commands:
-                duel.begin()
-                for place in range(stream.batch_size()):
+                pause: int | None = stream.pause_ns()
+                assert pause is not None
+                stream.now_ns = duel.now_ns + pause
+                ticked = duel.begin(pause)
+                if ticked is not None:
+                    stream.observe(ticked)
+                    rare.observe(Tick(), ticked, duel.model)
+                for _ in range(stream.batch_size()):
                     command = pending.pop(0) if pending else stream.next()
-                    steps.append(Step(command, None, place == 0))
+                    steps.append(Step(command, Made(), pause))
                     events = duel.apply(command)
-                    order = duel.engine.outcome.order
-                    steps[-1] = Step(command, None if order is None else order.order_id, place == 0)
+                    steps[-1] = Step(command, made_by(duel.engine.outcome), pause)
+                    pause = None
                     stream.observe(events)
                     rare.observe(command, events, duel.model)
                 rare.observe_batch(duel.seal())
@@ -160,26 +180,37 @@ def run_seed(seed: int, commands: int) -> Run:
 def replay(profile: Profile, steps: Sequence[Step]) -> Disagreement | None:
     """Duel over recorded steps, of which some may be left out: orders are found by what they were called then."""
     duel = Duel(profile)
-    names: dict[int, int] = {}
+    names: dict[int | None, int | None] = {}
+    lists: dict[int | None, int | None] = {}
     with bounds_of(profile):
         try:
             for number, step in enumerate(steps):
-                if step.opens_batch or number == 0:
+                if step.pause_ns is not None or number == 0:
                     if number:
                         duel.seal()
-                    duel.begin()
-                duel.apply(renamed(step.command, names))
-                order = duel.model.outcome.order
-                if step.order_id is not None and order is not None:
-                    names.setdefault(step.order_id, order.order_id)
+                    duel.begin(step.pause_ns or MILLISECOND_NS)
+                duel.apply(renamed(step.command, names, lists))
+                made = made_by(duel.model.outcome)
+                for then, now in zip(step.made.orders, made.orders, strict=False):
+                    names.setdefault(then, now)
+                lists.setdefault(step.made.order_list, made.order_list)
             duel.seal()
         except Disagreement as disagreement:
             return disagreement
     return None
 
 
-def renamed(command: Command, names: dict[int, int]) -> Command:
-    """Return the command pointing at the order that is now called otherwise."""
+def made_by(outcome: Outcome) -> Made:
+    """Return what an outcome names."""
+    single = [outcome.order] if outcome.order is not None else []
+    orders = [*single, *outcome.orders, *(result.order for result in outcome.results)]
+    return Made(tuple(None if order is None else order.order_id for order in orders), outcome.order_list_id)
+
+
+def renamed(command: Command, names: dict[int | None, int | None], lists: dict[int | None, int | None]) -> Command:
+    """Return the command pointing at the order or list that is now called otherwise."""
     if isinstance(command, CancelOrder | AmendOrder) and command.order_id is not None:
-        return msgspec.structs.replace(command, order_id=names.get(command.order_id, UNKNOWN_ORDER))
+        return msgspec.structs.replace(command, order_id=names.get(command.order_id) or UNKNOWN_ORDER)
+    if isinstance(command, CancelAll) and command.order_list_id is not None:
+        return msgspec.structs.replace(command, order_list_id=lists.get(command.order_list_id) or UNKNOWN_ORDER)
     return command

@@ -1,7 +1,7 @@
 """Counts what must have happened for the proof to mean anything: a state that never occurs proves nothing."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from app.domain.commands import AmendOrder, Command, PlaceOrder
 from app.domain.enums import (
@@ -30,49 +30,86 @@ from app.domain.events import (
 )
 from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
+from tests.property.groups import GROUPS
+from tests.property.rare_features import STATES_OF, FeatureStates
 from tests.property.reference_ledger import RefSealed
 from tests.property.reference_model import ReferenceModel
 
 HUGE_NOTIONAL = 2**60
-NOT_YET = {OrderReason.ADMIN}
-"""Reasons that no command gives so far."""
-EXPECTED = (
-    {f"rejected: {reason}" for reason in RejectReason}
-    | {f"reason: {reason}" for reason in OrderReason if reason not in NOT_YET}
-    | {f"prevented: {mode}" for mode in SelfTradePrevention}
-    | {
-        "prevented after a fill",
-        "decrement leaves the taker open",
-        "decrement leaves the maker open",
-        "decrement cancels both",
-        "fok at exact size",
-        "fok refused for an own order",
-        "post-only repriced",
-        "post-only has no tick left to reprice to",
-        "amend keeps its place",
-        "amend changes nothing",
-        "amend loses its place",
-        "amend trades",
-        "amend repriced",
-        "amend in decimals",
-        "amend at or below the filled part",
-        "partial fill, then amend, then cancel",
-        "partly filled buy amended after fees",
-        "repeated order",
-        "repeated order after it closed",
-        "forgotten client_order_id used anew",
-        "rebate paid",
-        "fill within a unit already charged",
-        "charged less than the captured rate",
-        "charged less than the current rate",
-        "bought below its limit",
-        "market order at its cap",
-        "net-zero batch",
-        "trade without a delta",
-        "several books in one batch",
-        "huge notional filled",
-    }
-)
+NEVER = {OrderReason.ADMIN}
+"""Reasons that no command gives."""
+REJECTS_OF = {
+    "kill_switch": {RejectReason.KILL_SWITCH},
+    "account_settings": {RejectReason.RESTRICTED_SYMBOL},
+    "reduce_only": {RejectReason.REDUCE_ONLY_WOULD_INCREASE},
+    "limits": {
+        RejectReason.ORDER_RATE_LIMIT,
+        RejectReason.ORDER_TRADE_RATIO,
+        RejectReason.DUPLICATE_ORDER,
+        RejectReason.EXECUTION_THROTTLED,
+        RejectReason.ORDER_NOTIONAL_LIMIT,
+        RejectReason.OPEN_NOTIONAL_LIMIT,
+        RejectReason.DAILY_NOTIONAL_LIMIT,
+        RejectReason.POSITION_LIMIT,
+        RejectReason.DAILY_LOSS_LIMIT,
+    },
+}
+"""Codes that only occur with a group of features; the others occur always."""
+REASONS_OF = {
+    "breaker": {OrderReason.CIRCUIT_BREAKER},
+    "kill_switch": {OrderReason.KILL_SWITCH},
+    "reduce_only": {OrderReason.REDUCE_ONLY},
+    "lists": {OrderReason.OCO_PEER, OrderReason.PARENT_ENDED, OrderReason.INSUFFICIENT_BALANCE},
+    "expiry": {OrderReason.GTD, OrderReason.DAY_END},
+    "cancel_after": {OrderReason.CANCEL_AFTER},
+    "sessions": {OrderReason.DISCONNECT},
+    "triggers": {OrderReason.POST_ONLY, OrderReason.ACCOUNT_FROZEN},
+}
+
+
+def expected(groups: Set[str]) -> set[str]:
+    """Return the states that streams with these groups of features must reach."""
+    off = [group for group in {*REJECTS_OF, *REASONS_OF} if group not in groups]
+    never = NEVER.union(*(REASONS_OF.get(group, set()) for group in off))
+    unrefused = set[RejectReason]().union(*(REJECTS_OF.get(group, set()) for group in off))
+    found = {f"rejected: {reason}" for reason in RejectReason if reason not in unrefused}
+    found |= {f"reason: {reason}" for reason in OrderReason if reason not in never}
+    return found.union(ALWAYS_EXPECTED, *(STATES_OF.get(group, set()) for group in groups))
+
+
+ALWAYS_EXPECTED = {f"prevented: {mode}" for mode in SelfTradePrevention} | {
+    "prevented after a fill",
+    "decrement leaves the taker open",
+    "decrement leaves the maker open",
+    "decrement cancels both",
+    "fok at exact size",
+    "fok refused for an own order",
+    "post-only repriced",
+    "post-only has no tick left to reprice to",
+    "amend keeps its place",
+    "amend changes nothing",
+    "amend loses its place",
+    "amend trades",
+    "amend repriced",
+    "amend in decimals",
+    "amend at or below the filled part",
+    "partial fill, then amend, then cancel",
+    "partly filled buy amended after fees",
+    "repeated order",
+    "repeated order after it closed",
+    "forgotten client_order_id used anew",
+    "rebate paid",
+    "fill within a unit already charged",
+    "charged less than the captured rate",
+    "charged less than the current rate",
+    "bought below its limit",
+    "market order at its cap",
+    "net-zero batch",
+    "trade without a delta",
+    "several books in one batch",
+    "huge notional filled",
+}
+EXPECTED = expected(GROUPS)
 
 
 class RareStates:
@@ -80,6 +117,7 @@ class RareStates:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self._features = FeatureStates()
         self._open: dict[int, OrderState] = {}
         self._life: dict[int, str] = {}
         """Per order what befell it, one letter each: partly filled, amended, canceled by its user."""
@@ -90,7 +128,7 @@ class RareStates:
     def observe(self, command: Command, events: Sequence[Event], model: ReferenceModel) -> None:
         """Look at one command; the model is as the command left it."""
         outcome = model.outcome
-        found = self._of_command(command, events, outcome)
+        found = self._of_command(command, events, outcome) + self._features.observe(command, events, model)
         for event in events:
             if isinstance(event, OrderEvent):
                 found += self._of_order(event, model)
@@ -109,6 +147,7 @@ class RareStates:
             self.counts["trade without a delta" if symbol in sealed.books else "net-zero batch"] += 1
         if sum(isinstance(delta, BookDelta) for delta, _ in sealed.books.values()) > 1:
             self.counts["several books in one batch"] += 1
+        self.counts.update(self._features.observe_batch())
         self._touched.clear()
 
     def _of_command(self, command: Command, events: Sequence[Event], outcome: Outcome) -> list[str]:

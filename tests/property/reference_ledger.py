@@ -1,9 +1,20 @@
 """The ground of the reference model: state, balances derived from scratch, events, and what a batch publishes."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from app.domain.enums import Side
-from app.domain.events import BalanceChanged, BookDelta, Event, Fill, PrivateEvent, SystemEvent, TradeExecuted
+from app.domain.events import (
+    AuctionIndicated,
+    BalanceChanged,
+    BookDelta,
+    Event,
+    Fill,
+    PrivateEvent,
+    SystemEvent,
+    TradeExecuted,
+)
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import Instrument
 from app.domain.outcomes import BookTop, Outcome
@@ -22,6 +33,8 @@ class RefSealed(NamedTuple):
     accounts: dict[int, list[PrivateEvent]]
     books: dict[str, tuple[BookDelta | None, list[TradeExecuted]]]
     system: list[SystemEvent]
+    auctions: Mapping[str, AuctionIndicated] = MappingProxyType({})
+    """Where auctions would uncross, as far as it changed."""
 
 
 class ReferenceLedger:
@@ -33,7 +46,6 @@ class ReferenceLedger:
         self.timestamp_ns = 0
         self.last_order_id = 0
         self.arrivals = 0
-        self.open_orders_max: int | None = 5_000
         self.assets: dict[str, int] = {}
         self.instruments: dict[str, Instrument] = {}
         self.accounts = {1: RefAccount(1, "external"), 2: RefAccount(2, "fees")}
@@ -43,7 +55,7 @@ class ReferenceLedger:
         """Oldest first."""
         self.closed: list[RefOrder] = []
         """Remembered, the one closed first first."""
-        self.transfers: dict[tuple[int, str], tuple[str, int]] = {}
+        self.transfers: dict[tuple[int, str], tuple[str, int] | tuple[str, int, int]] = {}
         self.trade_ids: dict[str, int] = {}
         self.last_prices: dict[str, int] = {}
         self.book_seqs: dict[str, int] = {}
@@ -60,7 +72,16 @@ class ReferenceLedger:
 
     def held(self, account_id: int, asset: str) -> int:
         """Return what the account's open orders hold of the asset."""
-        return sum(o.hold for o in self.open if o.terms.account_id == account_id and o.hold_asset == asset)
+        ours = [o for o in self.open if o.terms.account_id == account_id and o.hold_asset == asset]
+        return sum(self.hold_of(o) for o in ours)
+
+    def hold_of(self, order: RefOrder) -> int:
+        """Return what an open order holds now."""
+        return order.hold
+
+    def shown_of(self, order: RefOrder) -> int:
+        """Return the lots that an order shows in the book."""
+        return order.remaining
 
     def available(self, account_id: int, asset: str) -> int:
         """Return what is left of what the account owns."""
@@ -71,7 +92,7 @@ class ReferenceLedger:
         holds: dict[tuple[int, str], int] = {}
         for order in self.open:
             key = order.terms.account_id, order.hold_asset
-            holds[key] = holds.get(key, 0) + order.hold
+            holds[key] = holds.get(key, 0) + self.hold_of(order)
         found = {}
         for key in self.owned.keys() | holds.keys():
             held = holds.get(key, 0)
@@ -126,7 +147,7 @@ class ReferenceLedger:
         for order in self.open:
             if order.terms.symbol == symbol and order.arrival is not None:
                 key = order.terms.side, order.price
-                found[key] = found.get(key, 0) + order.remaining
+                found[key] = found.get(key, 0) + self.shown_of(order)
         return found
 
     def best(self, symbol: str, side: Side) -> tuple[int, int]:
@@ -137,13 +158,21 @@ class ReferenceLedger:
         price = max(levels) if side is Side.BUY else min(levels)
         return price, levels[price]
 
+    def public_levels(self, symbol: str) -> Levels:
+        """Return the levels that are published."""
+        return self.levels(symbol)
+
+    def public_best(self, symbol: str, side: Side) -> tuple[int, int]:
+        """Return price and lots of a side's best published level."""
+        return self.best(symbol, side)
+
     def top(self, symbol: str) -> BookTop:
         """Return best bid and ask; the sequence follows when the batch is sealed."""
         top = BookTop(
             self.epoch,
             self.book_seqs.get(symbol, 0),
-            *self.best(symbol, Side.BUY),
-            *self.best(symbol, Side.SELL),
+            *self.public_best(symbol, Side.BUY),
+            *self.public_best(symbol, Side.SELL),
         )
         self._tops.append((top, symbol))
         return top
@@ -156,6 +185,8 @@ class ReferenceLedger:
         for event in self._batch:
             if isinstance(event, TradeExecuted):
                 sealed.books.setdefault(event.symbol, (None, []))[1].append(event)
+            elif isinstance(event, AuctionIndicated):
+                raise AssertionError("expected to be stated by seal only")
             elif isinstance(event, PrivateEvent):
                 sealed.accounts.setdefault(event.account_id, []).append(event)
             else:
@@ -171,7 +202,7 @@ class ReferenceLedger:
         return sealed
 
     def _delta(self, symbol: str) -> BookDelta | None:
-        before, now = self._published.get(symbol, {}), self.levels(symbol)
+        before, now = self._published.get(symbol, {}), self.public_levels(symbol)
         changed = {key: now.get(key, 0) for key in before.keys() | now.keys() if before.get(key, 0) != now.get(key, 0)}
         self._published[symbol] = now
         if not changed:

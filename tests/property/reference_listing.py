@@ -9,44 +9,50 @@ from app.domain.commands import (
     CreateAsset,
     CreateInstrument,
     Deposit,
-    SetLimits,
     StartEpoch,
-    UpdateAccount,
     UpdateInstrument,
     Withdraw,
 )
 from app.domain.enums import InstrumentStatus, OrderReason, OrderType, RejectReason, Side
 from app.domain.events import (
     AccountOpened,
-    AccountUpdated,
     AssetCreated,
     EpochStarted,
     FundsTransferred,
     InstrumentListed,
-    LimitsSet,
 )
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FIRST_ACCOUNT_ID
 from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
-from tests.property.reference_ledger import HOUSE, ReferenceLedger
+from tests.property.groups import GROUPS
+from tests.property.reference_ledger import HOUSE
+from tests.property.reference_positions import AMOUNT_MAX, DAY_NS, ReferencePositions
 from tests.property.reference_records import RefAccount, RefOrder, Refused
 
 INVALID = RejectReason.INVALID_REQUEST
 INTEGER_MAX = 9_223_372_036_854_775_807
-AMOUNT_MAX = 10**30
 WHOLE = 100_000_000
 """A rate of 1."""
 TENTH = WHOLE // 10
-BUILT = {OrderType.LIMIT, OrderType.MARKET}
+BUILT = tuple(OrderType) if "triggers" in GROUPS else (OrderType.LIMIT, OrderType.MARKET)
 COUNTS = ("min_quantity", "max_quantity", "min_notional", "max_notional", "reference_price")
+BREAKER = ("breaker_move", "breaker_window_ns", "breaker_halt_ns")
+TIMES = ("auction_ns", "session_close_ns")
 RATES = ("price_band", "max_slippage", "maker_fee", "taker_fee")
+EDITABLE = (*COUNTS, *RATES, *BREAKER, *TIMES)
 
 
-class ReferenceListing(ReferenceLedger):
+class ReferenceListing(ReferencePositions):
     """What administrators do."""
 
     def end(self, order: RefOrder, reason: OrderReason) -> None:
         """End an order; the half that knows orders says how."""
+        raise NotImplementedError
+
+    def queue_mass_cancel(
+        self, reason: OrderReason, *, symbol: str | None = None, account_id: int | None = None
+    ) -> None:
+        """Have all orders of an instrument, an account or the exchange canceled by Ticks."""
         raise NotImplementedError
 
     def create_asset(self, command: CreateAsset) -> Outcome:
@@ -68,9 +74,9 @@ class ReferenceListing(ReferenceLedger):
         lot = positive(command.lot_size, "lot_size")
         lot_units = whole(lot * 10**base_scale, "lot_size")
         notional_unit = whole(tick * lot * 10**quote_scale, "tick_size")
-        fields = {name: getattr(command, name) for name in (*COUNTS, *RATES, "status", "tick_size", "lot_size")}
+        fields = {name: getattr(command, name) for name in (*EDITABLE, "status", "tick_size", "lot_size")}
         fields["max_slippage"] = TENTH if command.max_slippage is None else command.max_slippage
-        types = (OrderType.LIMIT, OrderType.MARKET) if command.order_types is None else command.order_types
+        types = BUILT if command.order_types is None else command.order_types
         instrument = Instrument(
             command.symbol,
             command.base,
@@ -103,11 +109,18 @@ class ReferenceListing(ReferenceLedger):
             raise Refused(RejectReason.UNKNOWN_SYMBOL, "symbol")
         if instrument.status is InstrumentStatus.CLOSED:
             raise Refused(RejectReason.INSTRUMENT_NOT_OPEN, "status")
-        if not set(command.changes) <= {*COUNTS, *RATES}:
+        if not set(command.changes) <= set(EDITABLE):
             raise Refused(INVALID, "filters")
-        status = instrument.status if command.status is None else command.status
-        outcome = self._list(msgspec.structs.replace(instrument, status=status, **command.changes))
-        if status is InstrumentStatus.CLOSED:
+        types = instrument.order_types if command.order_types is None else command.order_types
+        return self.update_status(command, msgspec.structs.replace(instrument, order_types=types, **command.changes))
+
+    def update_status(self, command: UpdateInstrument, edited: Instrument) -> Outcome:
+        """Give an instrument its edited fields and status; one that closes loses its orders."""
+        status = edited.status if command.status is None else command.status
+        outcome = self._list(msgspec.structs.replace(edited, status=status))
+        if status is InstrumentStatus.CLOSED and "mass_cancel" in GROUPS:
+            self.queue_mass_cancel(OrderReason.INSTRUMENT_CLOSED, symbol=command.symbol)
+        elif status is InstrumentStatus.CLOSED:
             for side in (Side.BUY, Side.SELL):
                 ours = [o for o in self.open if o.terms.symbol == command.symbol and o.terms.side is side]
                 for order in sorted(ours, key=queue_place):
@@ -125,19 +138,8 @@ class ReferenceListing(ReferenceLedger):
         self.say(AccountOpened(self.sequence, number, command.name))
         return Outcome(0, 0, account_id=number)
 
-    def _client(self, account_id: int) -> RefAccount:
-        account = self.accounts.get(account_id)
-        if account is None or account_id in HOUSE:
-            raise Refused(RejectReason.NOT_FOUND)
-        return account
-
-    def update_account(self, command: UpdateAccount) -> Outcome:
-        self._client(command.account_id).status = command.status
-        self.say(AccountUpdated(self.sequence, command.account_id, command.status))
-        return Outcome(0, 0)
-
     def transfer(self, command: Deposit | Withdraw) -> Outcome:
-        account_id, asset = self._client(command.account_id).account_id, command.asset
+        account_id, asset = self.client(command.account_id).account_id, command.asset
         if asset not in self.assets:
             raise Refused(INVALID, "asset")
         size = int(command.amount)
@@ -156,13 +158,6 @@ class ReferenceListing(ReferenceLedger):
         self.move(EXTERNAL_ACCOUNT_ID, asset, -amount)
         self.move(account_id, asset, amount)
         self.say(FundsTransferred(self.sequence, account_id, asset, str(amount), command.transfer_id))
-        return Outcome(0, 0)
-
-    def set_limits(self, command: SetLimits) -> Outcome:
-        if command.open_orders is not None and command.open_orders < 0:
-            raise Refused(INVALID, "open_orders")
-        self.open_orders_max = command.open_orders
-        self.say(LimitsSet(self.sequence, command.open_orders))
         return Outcome(0, 0)
 
     def start_epoch(self, command: StartEpoch) -> Outcome:
@@ -215,4 +210,24 @@ def unsound(instrument: Instrument) -> str | None:
         return "taker_fee"
     if values["price_band"] is not None and values["reference_price"] is None:
         return "reference_price"
-    return None if instrument.order_types and BUILT.issuperset(instrument.order_types) else "order_types"
+    types = None if instrument.order_types and set(BUILT).issuperset(instrument.order_types) else "order_types"
+    return unsound_breaker(instrument) or unsound_times(instrument) or types
+
+
+def unsound_breaker(instrument: Instrument) -> str | None:
+    """Return the first field that makes no volatility breaker; all or none must be set."""
+    given = any(getattr(instrument, name) is not None for name in BREAKER)
+    for name in BREAKER:
+        value = getattr(instrument, name)
+        if given and (value is None or not 1 <= value <= INTEGER_MAX):
+            return name
+    return None
+
+
+def unsound_times(instrument: Instrument) -> str | None:
+    """Return the first field that is no length of an auction or time of a day."""
+    for name, most in (("auction_ns", INTEGER_MAX), ("session_close_ns", DAY_NS - 1)):
+        value = getattr(instrument, name)
+        if value is None or not 0 <= value <= most:
+            return name
+    return None

@@ -2,50 +2,35 @@
 
 Flat lists and linear scans. Holds are worked out from the open orders, fees from the list of fills, books from the
 open orders, each time anew. It shares no code with app/engine, only the vocabulary of app/domain, and states the
-same events. Its parts: this one for orders, reference_checks for what refuses them, reference_listing for
-administration, reference_ledger for balances, events and books.
+same events. Its parts, each upon the next: this one for the commands of traders, reference_timers for time,
+reference_lists and reference_triggers for orders that wait, reference_matching for trades, reference_checks (with
+its gauges, forms and limits) for what refuses an order, reference_auction for phases and prices, reference_listing
+for administration, reference_positions and reference_ledger for what is owned and published.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-import msgspec
-
 from app.domain import commands
-from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, PlaceOrder
-from app.domain.enums import (
-    Liquidity,
-    OrderReason,
-    OrderStatus,
-    OrderType,
-    Priority,
-    RejectReason,
-    SelfTradePrevention,
-    Side,
-    TimeInForce,
-)
-from app.domain.events import (
-    Event,
-    Fill,
-    OrderAccepted,
-    OrderAmended,
-    OrderAmendRejected,
-    OrderCanceled,
-    OrderCancelRejected,
-    OrderFilled,
-    OrderPartiallyFilled,
-    OrderRejected,
-    TradeExecuted,
-    TradePrevented,
-)
-from app.domain.identity import FEE_ACCOUNT_ID
-from app.domain.outcomes import Outcome
-from tests.property.reference_checks import ReferenceChecks, check_form, check_numbers, in_steps
-from tests.property.reference_listing import queue_place
-from tests.property.reference_records import PastFill, RefAccount, RefOrder, Refused
+from app.domain.commands import AmendOrder, CancelOrder, Command, PlaceBatch, PlaceOrder
+from app.domain.enums import OrderReason, OrderStatus, OrderType, Priority, RejectReason
+from app.domain.events import Event, OrderAmended, OrderAmendRejected, OrderCancelRejected, OrderRejected, Rejection
+from app.domain.outcomes import BatchResult, Outcome
+from tests.property.reference_checks import cap_price, in_steps
+from tests.property.reference_forms import AT_ONCE, CAPPED, PRICED
+from tests.property.reference_listing import INTEGER_MAX, INVALID
+from tests.property.reference_lists import same_terms
+from tests.property.reference_records import RefAccount, RefOrder, Refused
+from tests.property.reference_timers import ReferenceTimers
+
+BATCH_MAX = 50
+WAITING = (OrderStatus.UNTRIGGERED, OrderStatus.PENDING)
+Answer = Outcome | Callable[[], Outcome]
+"""What a command is answered; called after it, where the answer shows how orders stand then."""
 
 
-class ReferenceModel(ReferenceChecks):
+class ReferenceModel(ReferenceTimers):
     """Commands in, events out, like the engine; `outcome` answers the last command."""
 
     def __init__(self, *, operations_max: int = 5_000, closed_orders_max: int = 250_000) -> None:
@@ -53,20 +38,17 @@ class ReferenceModel(ReferenceChecks):
         self.operations_max = operations_max
         self.closed_orders_max = closed_orders_max
         self.outcome = Outcome(0, 0)
-        self._handlers: dict[type, Callable[[Any], Outcome]] = {
+        self._handlers: dict[type, Callable[[Any], Answer]] = {
+            **self.admin_handlers(),
             commands.PlaceOrder: self.place,
             commands.CancelOrder: self.cancel,
             commands.AmendOrder: self.amend,
             commands.CancelAll: self.cancel_all,
-            commands.CreateAsset: self.create_asset,
-            commands.CreateInstrument: self.create_instrument,
-            commands.UpdateInstrument: self.update_instrument,
-            commands.CreateAccount: self.create_account,
-            commands.UpdateAccount: self.update_account,
-            commands.Deposit: self.transfer,
-            commands.Withdraw: self.transfer,
-            commands.SetLimits: self.set_limits,
-            commands.StartEpoch: self.start_epoch,
+            commands.PlaceBatch: self.place_batch,
+            commands.PlaceList: self.place_list,
+            commands.SetCancelAfter: self.set_cancel_after,
+            commands.CloseSession: self.close_session,
+            commands.Tick: self.tick,
         }
 
     def begin(self, timestamp_ns: int) -> None:
@@ -76,19 +58,24 @@ class ReferenceModel(ReferenceChecks):
     def apply(self, command: Command) -> list[Event]:
         """Execute one command; returns its events."""
         self.sequence += 1
-        self.events, self.fills = [], []
+        self.events, self.taken, self.met = [], {}, 0
+        answer: Answer
         try:
-            outcome = self._handlers[type(command)](command)
+            answer = self._handlers[type(command)](command)
         except Refused as refused:
             if refused.stated:
-                self._state_refusal(command, refused)
-            outcome = Outcome(0, 0, refused.rejection)
+                self._state_refusal(command, refused.rejection)
+            answer = Outcome(0, 0, refused.rejection)
+        self.serve_parents()
+        self.end_of_command()
+        self.compare_marks()
+        outcome = answer if isinstance(answer, Outcome) else answer()
         self._state_balances(self._mentioned)
         self.outcome = self.answer(outcome)
         return self.events
 
-    def _state_refusal(self, command: Command, refused: Refused) -> None:
-        seq, rejection = self.sequence, refused.rejection
+    def _state_refusal(self, command: Command, rejection: Rejection) -> None:
+        seq = self.sequence
         if isinstance(command, PlaceOrder):
             self.say(OrderRejected(self.next_seq(command.account_id), seq, command, rejection))
         elif isinstance(command, CancelOrder):
@@ -100,38 +87,24 @@ class ReferenceModel(ReferenceChecks):
 
     # ---- place ---------------------------------------------------------------------------------
 
-    def place(self, terms: PlaceOrder) -> Outcome:
+    def place(self, terms: PlaceOrder) -> Answer:
         """Idempotency first, then every check in order, then hold, match and rest."""
-        account = self._account(terms.account_id)
+        self._account(terms.account_id)
         known = self._by_client_id(terms.account_id, terms.client_order_id)
         if known is not None:
-            if msgspec.structs.replace(terms, session_id=None) != msgspec.structs.replace(known.terms, session_id=None):
+            if not same_terms(terms, known.terms):
                 raise Refused(RejectReason.CLIENT_ORDER_ID_REUSED, "client_order_id", stated=False)
             return Outcome(0, 0, order=known.state(), book=self.top(known.terms.symbol), duplicate=True)
-        instrument = self.instruments.get(terms.symbol)
-        if instrument is None:
+        self._check_symbol(terms)
+        order = self.admit(terms)
+        self.accept(order)
+        if order.status is OrderStatus.OPEN:
+            self.execute(order)
+        return lambda: self._answer_order(order)
+
+    def _check_symbol(self, terms: PlaceOrder) -> None:
+        if terms.symbol not in self.instruments:
             raise Refused(RejectReason.UNKNOWN_SYMBOL, "symbol", stated=False)
-        self.check_status(instrument, account, terms)
-        check_form(terms, instrument)
-        price = self.working_price(terms, instrument, terms.price)
-        check_numbers(instrument, price, terms.quantity)
-        order = RefOrder(self.last_order_id + 1, terms, instrument, price, terms.quantity, self.timestamp_ns)
-        self.check_sums(order)
-        self.check_band(terms.symbol, price)
-        count = sum(1 for o in self.open if o.terms.account_id == terms.account_id)
-        if self.open_orders_max is not None and count + 1 > self.open_orders_max:
-            raise Refused(RejectReason.OPEN_ORDER_LIMIT, limit=self.open_orders_max, actual=count + 1, unit="count")
-        if terms.time_in_force is TimeInForce.FOK and not self._fillable(order):
-            raise Refused(RejectReason.FOK_NOT_FILLABLE)
-        self.check_available(order, order.hold)
-        self.last_order_id += 1
-        self.open.append(order)
-        self.mention(terms.account_id, order.hold_asset)
-        self._advance(order, OrderAccepted)
-        self._match(order)
-        if order in self.open:
-            self._rest(order)
-        return self._answer_order(order)
 
     def _account(self, account_id: int) -> RefAccount:
         account = self.accounts.get(account_id)
@@ -147,135 +120,78 @@ class ReferenceModel(ReferenceChecks):
                 return order
         return None
 
-    def _fillable(self, order: RefOrder) -> bool:
-        wanted = order.quantity
-        for maker in self._reachable(order)[: self.operations_max]:
-            if maker.terms.account_id == order.terms.account_id:
-                return False
-            wanted -= maker.remaining
-            if wanted <= 0:
-                return True
-        return False
+    # ---- batches -------------------------------------------------------------------------------
 
-    def _rest(self, order: RefOrder) -> None:
-        terms = order.terms
-        if terms.type is OrderType.MARKET:
-            opposite = Side.SELL if order.is_buy else Side.BUY
-            empty = self.best(terms.symbol, opposite) == (0, 0)
-            self.end(order, OrderReason.NO_LIQUIDITY if empty else OrderReason.SLIPPAGE_CAP)
-        elif terms.time_in_force is TimeInForce.IOC:
-            self.end(order, OrderReason.IOC_REMAINDER)
-        else:
-            self._join(order)
+    def place_batch(self, command: PlaceBatch) -> Answer:
+        """Place several orders: each by itself, or all or none."""
+        self._account(command.account_id)
+        orders = command.orders
+        names = [terms.client_order_id for terms in orders]
+        if not 1 <= len(orders) <= BATCH_MAX or any(terms.account_id != command.account_id for terms in orders):
+            raise Refused(INVALID, "orders")
+        if None in names or len(set(names)) != len(names):
+            raise Refused(INVALID, "client_order_id")
+        if command.atomic:
+            return self._place_together(command)
+        answers = [self._place_alone(terms) for terms in orders]
+        return lambda: Outcome(0, 0, results=[result_of(answer) for answer in answers])
 
-    def _join(self, order: RefOrder) -> None:
-        self.arrivals += 1
-        order.arrival = self.arrivals
+    def _place_alone(self, terms: PlaceOrder) -> Answer:
+        self.met = 0
+        try:
+            return self.place(terms)
+        except Refused as refused:
+            if refused.stated:
+                self._state_refusal(terms, refused.rejection)
+            return Outcome(0, 0, refused.rejection)
 
-    # ---- match ---------------------------------------------------------------------------------
+    def _place_together(self, command: PlaceBatch) -> Answer:
+        """Admit all against the state before the batch, each counting those before it; then execute in order."""
+        if not all(is_plain(terms) for terms in command.orders):
+            raise Refused(INVALID, "orders")
+        known = [self._by_client_id(command.account_id, terms.client_order_id) for terms in command.orders]
+        pairs = list(zip(known, command.orders, strict=True))
+        if all(order is not None and same_terms(order.terms, terms) for order, terms in pairs):
+            states = [order.state() for order in known if order is not None]
+            return Outcome(0, 0, results=[BatchResult(order=state, duplicate=True) for state in states])
+        if any(known):
+            raise Refused(RejectReason.CLIENT_ORDER_ID_REUSED, "client_order_id")
+        admitted: list[RefOrder] = []
+        for terms in command.orders:
+            try:
+                self._check_symbol(terms)
+                admitted.append(self.admit(terms, earlier=admitted))
+            except Refused as refused:
+                if refused.stated:
+                    self._state_refusal(terms, refused.rejection)
+                results = [BatchResult(Rejection(INVALID, "orders")) for _ in command.orders]
+                results[len(admitted)] = BatchResult(refused.rejection)
+                return Outcome(0, 0, results=results)
+        return self._execute_together(admitted)
 
-    def _reachable(self, taker: RefOrder) -> list[RefOrder]:
-        """Return the resting orders the taker's limit admits, in the order it meets them."""
-        makers = [
-            o
-            for o in self.open
-            if o.arrival is not None
-            and o.terms.symbol == taker.terms.symbol
-            and o.terms.side is not taker.terms.side
-            and (o.price <= taker.price if taker.is_buy else o.price >= taker.price)
-        ]
-        return sorted(makers, key=queue_place)
-
-    def _match(self, taker: RefOrder) -> None:
-        met = 0
-        while taker in self.open and (makers := self._reachable(taker)):
-            if met == self.operations_max:
-                self.end(taker, OrderReason.SWEEP_LIMIT)
-                return
-            met += 1
-            if makers[0].terms.account_id == taker.terms.account_id:
-                self._prevent(taker, makers[0])
+    def _execute_together(self, admitted: list[RefOrder]) -> Answer:
+        for order in admitted:
+            self.accept(order)
+        for order in admitted:
+            self.met = 0
+            if self._beside(order) is not None:
+                self.end(order, OrderReason.POST_ONLY)
             else:
-                self._trade(taker, makers[0])
-
-    def _trade(self, taker: RefOrder, maker: RefOrder) -> None:
-        symbol, instrument = taker.terms.symbol, self.instruments[taker.terms.symbol]
-        quantity, price = min(taker.remaining, maker.remaining), maker.price
-        notional = quantity * price * instrument.notional_unit
-        number = self.trade_ids[symbol] = self.trade_ids.get(symbol, 0) + 1
-        self.last_prices[symbol] = price
-        ids = maker.order_id, taker.order_id, maker.terms.account_id, taker.terms.account_id
-        self.say(TradeExecuted(symbol, number, self.sequence, price, quantity, taker.terms.side, *ids))
-        taker_rate = min(taker.instrument.taker_fee, instrument.taker_fee)
-        # A rebate is paid out of this trade's taker fee, and never exceeds it.
-        maker_rate = max(min(maker.instrument.maker_fee, instrument.maker_fee), -taker_rate)
-        sides = (maker, Liquidity.MAKER, maker_rate), (taker, Liquidity.TAKER, taker_rate)
-        for order, liquidity, rate in sides:
-            before = order.fees
-            order.fills.append(PastFill(notional, quantity, rate))
-            fee = order.fees - before
-            owner, direction = order.terms.account_id, 1 if order.is_buy else -1
-            self.move(owner, instrument.quote, -direction * notional - fee)
-            self.move(owner, instrument.base, direction * quantity * instrument.lot_units)
-            if fee:
-                self.move(FEE_ACCOUNT_ID, instrument.quote, fee)
-            done = order.remaining == 0
-            order.status = OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED
-            order.reason = None
-            self._advance(
-                order, OrderFilled if done else OrderPartiallyFilled, (number, price, quantity, fee, liquidity)
-            )
-        for order in (maker, taker):
-            if order.remaining == 0:
-                self._close(order)
-
-    def _prevent(self, taker: RefOrder, maker: RefOrder) -> None:
-        mode, account_id = taker.terms.stp, taker.terms.account_id
-        quantity = min(taker.remaining, maker.remaining)
-        ids = taker.order_id, maker.order_id, maker.price, quantity
-        self.say(TradePrevented(self.next_seq(account_id), self.sequence, account_id, taker.terms.symbol, *ids, mode))
-        if mode is SelfTradePrevention.DECREMENT:
-            for order in (maker, taker):
-                if order.remaining == quantity:
-                    self.end(order, OrderReason.SELF_TRADE)
-                else:
-                    order.quantity -= quantity
-                    order.reason = OrderReason.SELF_TRADE
-                    self.mention(account_id, order.hold_asset)
-                    self._advance(order, OrderAmended)
-            return
-        if mode in (SelfTradePrevention.CANCEL_OLDEST, SelfTradePrevention.CANCEL_BOTH):
-            self.end(maker, OrderReason.SELF_TRADE)
-        if mode in (SelfTradePrevention.CANCEL_NEWEST, SelfTradePrevention.CANCEL_BOTH):
-            self.end(taker, OrderReason.SELF_TRADE)
+                self.execute(order)
+        return lambda: Outcome(0, 0, results=[result_of(self._answer_order(order)) for order in admitted])
 
     # ---- cancel and amend ----------------------------------------------------------------------
 
-    def cancel(self, command: CancelOrder) -> Outcome:
+    def cancel(self, command: CancelOrder) -> Answer:
         """Cancel one order by either id."""
         self._account(command.account_id)
         if command.order_id is None:
-            order = self._by_client_id(command.account_id, command.client_order_id)
+            found = self._by_client_id(command.account_id, command.client_order_id)
         else:
-            order = self._by_id(command.order_id)
-        order = self._open_order(order, command)
+            found = self._by_id(command.order_id)
+        order = self._open_order(found, command)
         self.end(order, OrderReason.USER)
         return self._answer_order(order)
-
-    def cancel_all(self, command: CancelAll) -> Outcome:
-        """Cancel all that match, oldest first."""
-        self._account(command.account_id)
-        chosen = [
-            o
-            for o in self.open
-            if o.terms.account_id == command.account_id
-            and command.symbol in (None, o.terms.symbol)
-            and command.side in (None, o.terms.side)
-            and command.label in (None, o.terms.label)
-        ]
-        for order in chosen:
-            self.end(order, OrderReason.CANCEL_ALL)
-        return Outcome(0, 0, orders=[order.state() for order in chosen])
 
     def _by_id(self, order_id: int) -> RefOrder | None:
         return next((o for o in self.open + self.closed if o.order_id == order_id), None)
@@ -289,78 +205,93 @@ class ReferenceModel(ReferenceChecks):
             raise Refused(RejectReason.ORDER_NOT_OPEN)
         return order
 
-    def amend(self, command: AmendOrder) -> Outcome:
-        """Change price or total quantity; same price and not larger keeps the place in the queue."""
+    def amend(self, command: AmendOrder) -> Answer:
+        """Change an order; same price, same display and not larger keeps the place in the queue."""
         self._account(command.account_id)
         order = self._open_order(self._by_id(command.order_id), command)
         version, expected = order.version, command.if_version
         if expected is not None and expected != version:
             raise Refused(RejectReason.VERSION_CONFLICT, "if_version", limit=version, actual=expected, unit="count")
-        price = in_steps(command.price, command.price_scale, order.instrument.tick_size, order.price)
-        if price is None:
-            raise Refused(RejectReason.INVALID_PRICE_TICK, "price")
-        quantity = in_steps(command.quantity, command.quantity_scale, order.instrument.lot_size, order.quantity)
-        if quantity is None:
-            raise Refused(RejectReason.INVALID_QUANTITY_LOT, "quantity")
-        if quantity <= order.filled:
+        check_changeable(order, command)
+        wished = wish(order, command)
+        if wished.quantity <= order.filled:
             self.end(order, OrderReason.USER)
-            return self._answer_order(order, Priority.LOST)
-        return self._amend_to(order, price, quantity)
+            return lambda: self._answer_order(order, Priority.LOST)
+        if command.trigger_price is not None and order.terms.type in CAPPED and wished.trigger_price is not None:
+            wished.price = cap_price(wished.trigger_price, self.instruments[order.terms.symbol], order.terms)
+        return self._amend_to(order, wished)
 
-    def _amend_to(self, order: RefOrder, price: int, quantity: int) -> Outcome:
-        terms, instrument = order.terms, self.instruments[order.terms.symbol]
-        if price != order.price or quantity > order.quantity:
-            self.check_status(instrument, self.accounts[terms.account_id], terms)
-            price = self.working_price(terms, instrument, price)
-        keeps = price == order.price and quantity <= order.quantity
-        if keeps and quantity == order.quantity:
-            return self._answer_order(order, Priority.KEPT)
-        check_numbers(instrument, price, quantity)
-        wished = RefOrder(order.order_id, terms, order.instrument, price, quantity, 0, fills=order.fills)
-        if not keeps:
-            self.check_sums(wished)
-            self.check_band(terms.symbol, price)
-            self.check_available(wished, wished.hold - order.hold)
-        order.price, order.quantity, order.reason = price, quantity, None
-        self.mention(terms.account_id, order.hold_asset)
-        self._advance(order, OrderAmended)
-        if keeps:
-            return self._answer_order(order, Priority.KEPT)
-        order.arrival = None
-        self._match(order)
-        if order in self.open:
-            self._join(order)
-        return self._answer_order(order, Priority.LOST)
-
-    # ---- endings and answers -------------------------------------------------------------------
-
-    def end(self, order: RefOrder, reason: OrderReason) -> None:
-        """Cancel what is open of an order."""
-        order.status, order.reason = OrderStatus.CANCELED, reason
+    def _amend_to(self, order: RefOrder, wished: RefOrder) -> Answer:
+        shows_else = wished.display_quantity != order.display_quantity
+        fires_else = wished.trigger_price != order.trigger_price
+        keeps = self.admit_amend(order, wished, also_moves=shows_else or fires_else)
+        is_same = (wished.price, wished.quantity) == (order.price, order.quantity)
+        if is_same and not shows_else and not fires_else:
+            return lambda: self._answer_order(order, Priority.KEPT)
+        order.price, order.quantity, order.reason = wished.price, wished.quantity, None
+        order.display_quantity, order.trigger_price = wished.display_quantity, wished.trigger_price
+        order.shown = min(order.shown, order.remaining)
+        if fires_else:
+            self.unfire(order)
+            order.activated_seq = self.sequence
         self.mention(order.terms.account_id, order.hold_asset)
-        self._advance(order, OrderCanceled)
-        self._close(order)
-
-    def _close(self, order: RefOrder) -> None:
-        order.arrival = None
-        self.open.remove(order)
-        self.closed.append(order)
-        del self.closed[: -self.closed_orders_max]
-
-    def _advance(self, order: RefOrder, kind: type, fill: tuple[int, int, int, int, Liquidity] | None = None) -> None:
-        """State the order's next version, with its fill if one caused it."""
-        order.version += 1
-        order.updated_ns, order.engine_seq = self.timestamp_ns, self.sequence
-        seq = self.next_seq(order.terms.account_id)
-        if fill is None:
-            self.say(kind(seq, order.state()))
-            return
-        stated = Fill(*fill, seq)
-        self.say(kind(seq, order.state(), stated))
-        if stated.liquidity is Liquidity.TAKER:
-            self.fills.append(stated)
+        self._advance(order, OrderAmended)
+        if order.status in WAITING:
+            keeps = not fires_else
+        elif not keeps:
+            order.arrival = None
+            self.execute(order)
+        return lambda: self._answer_order(order, Priority.KEPT if keeps else Priority.LOST)
 
     def _answer_order(self, order: RefOrder, priority: Priority | None = None) -> Outcome:
-        return Outcome(
-            0, 0, order=order.state(), fills=self.fills, book=self.top(order.terms.symbol), priority=priority
-        )
+        fills, book = self.taken.get(order.order_id, []), self.top(order.terms.symbol)
+        return Outcome(0, 0, order=order.state(), fills=fills, book=book, priority=priority)
+
+
+def result_of(answer: Answer) -> BatchResult:
+    """Return the answer to one order of a batch."""
+    outcome = answer if isinstance(answer, Outcome) else answer()
+    return BatchResult(outcome.rejection, outcome.order, outcome.fills, outcome.duplicate)
+
+
+def is_plain(terms: PlaceOrder) -> bool:
+    """Return whether an atomic batch admits an order."""
+    return terms.type is OrderType.LIMIT and terms.time_in_force not in AT_ONCE and not terms.reduce_only
+
+
+def check_changeable(order: RefOrder, command: AmendOrder) -> None:
+    """Refuse to change what an order of this kind does not have."""
+    terms, in_list = order.terms, order.order_list is not None
+    can_show = terms.type in PRICED and terms.time_in_force not in AT_ONCE and not in_list
+    can_fire = order.status is OrderStatus.UNTRIGGERED and terms.type is not OrderType.TRAILING_STOP
+    unchangeable = {
+        "price": command.price is not None and terms.type not in PRICED,
+        "quantity": command.quantity is not None and in_list,
+        "display_quantity": command.display_quantity is not None and not can_show,
+        "trigger_price": command.trigger_price is not None and not can_fire,
+    }
+    for field, is_wrong in unchangeable.items():
+        if is_wrong:
+            raise Refused(INVALID, field)
+
+
+def wish(order: RefOrder, command: AmendOrder) -> RefOrder:
+    """Return the order as the amend wants it."""
+    tick, lot = order.instrument.tick_size, order.instrument.lot_size
+    tick_error, lot_error = RejectReason.INVALID_PRICE_TICK, RejectReason.INVALID_QUANTITY_LOT
+    changes: dict[str, Any] = {}
+    for field, step, error in (
+        ("price", tick, tick_error),
+        ("quantity", lot, lot_error),
+        ("display_quantity", lot, lot_error),
+        ("trigger_price", tick, tick_error),
+    ):
+        number, current = getattr(command, field), getattr(order, field)
+        changes[field] = in_steps(number, getattr(command, f"{field}_scale"), step, current)
+        if number is not None and changes[field] is None:
+            raise Refused(error, field)
+    if command.display_quantity is not None and (changes["display_quantity"] or 0) < 1:
+        raise Refused(INVALID, "display_quantity")
+    if command.trigger_price is not None and not 1 <= (changes["trigger_price"] or 0) <= INTEGER_MAX:
+        raise Refused(INVALID, "trigger_price")
+    return replace(order, fills=list(order.fills), **changes)

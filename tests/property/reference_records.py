@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from app.domain.commands import PlaceOrder
-from app.domain.enums import AccountStatus, OrderReason, OrderStatus, RejectReason, Side
+from app.domain.enums import AccountStatus, ListKind, OrderReason, OrderStatus, RejectReason, Side, TimeInForce
 from app.domain.events import OrderState, Rejection
 from app.domain.instrument import RATE_SCALE, Instrument
+
+DAY_NS = 86_400 * 10**9
 
 
 class Refused(Exception):
@@ -65,6 +67,18 @@ class RefOrder:
     engine_seq: int = 0
     arrival: int | None = None
     """When it joined its level's queue; None while it is not in the book."""
+    display_quantity: int | None = None
+    """Of an iceberg: the most it shows."""
+    shown: int = 0
+    """Of a resting iceberg: what is left of the part it shows."""
+    trigger_price: int | None = None
+    watermark: int | None = None
+    """Best price that a trailing stop has seen."""
+    activated_seq: int = 0
+    """Command that made the trigger as it is; only prints of later ones fire it."""
+    order_list: "RefList | None" = None
+    granted: int = 0
+    """Of a child: lots of its parent that it already follows."""
 
     @property
     def is_buy(self) -> bool:
@@ -77,6 +91,20 @@ class RefOrder:
     @property
     def remaining(self) -> int:
         return self.quantity - self.filled
+
+    @property
+    def due_ns(self) -> int | None:
+        """When it expires: as asked, or at the next close of the session after it was accepted."""
+        if self.terms.time_in_force is not TimeInForce.DAY:
+            return self.terms.expire_ns
+        close = self.created_ns // DAY_NS * DAY_NS + self.instrument.session_close_ns
+        return close if close > self.created_ns else close + DAY_NS
+
+    @property
+    def money_left(self) -> int:
+        """What a market buy by quote_quantity may still spend."""
+        assert self.terms.quote_quantity is not None
+        return self.terms.quote_quantity - self.notional - self.fees
 
     @property
     def notional(self) -> int:
@@ -98,6 +126,8 @@ class RefOrder:
     @property
     def hold(self) -> int:
         """What its open part can still cost: base units, or quote units with the highest fee."""
+        if self.terms.quote_quantity is not None:
+            return self.money_left
         if not self.is_buy:
             return self.remaining * self.instrument.lot_units
         notional = self.remaining * self.price * self.instrument.notional_unit
@@ -119,7 +149,34 @@ class RefOrder:
             self.created_ns,
             self.updated_ns,
             self.engine_seq,
+            self.display_quantity,
+            self.trigger_price,
+            None if self.order_list is None else self.order_list.order_list_id,
         )
+
+
+@dataclass(eq=False)
+class RefList:
+    """Orders that depend on each other, in the order they were given."""
+
+    order_list_id: int
+    kind: ListKind
+    orders: list[RefOrder] = field(default_factory=list)
+
+    @property
+    def parent(self) -> RefOrder | None:
+        return None if self.kind is ListKind.OCO else self.orders[0]
+
+    @property
+    def children(self) -> list[RefOrder]:
+        return [] if self.kind is ListKind.OCO else self.orders[1:]
+
+    def peer_of(self, order_id: int) -> RefOrder | None:
+        """Return the other one of two orders of which only one may trade."""
+        pair = {ListKind.OCO: self.orders, ListKind.BRACKET: self.orders[1:]}.get(self.kind, [])
+        if order_id not in [order.order_id for order in pair]:
+            return None
+        return next(order for order in pair if order.order_id != order_id)
 
 
 def rounded_up(accrued: int) -> int:

@@ -38,9 +38,14 @@ def explain(run: Run) -> str:
     kept = shrunk(run.steps, lambda steps: replay(run.profile, steps) is not None)
     disagreement: Disagreement | None = replay(run.profile, kept)
     lines = [f"seed {run.seed}: {len(run.steps)} commands, shrunk to {len(kept)}", f"{run.profile}"]
-    lines += [f"{'batch' if step.opens_batch else '     '} {spelled(step.command)}" for step in kept]
+    lines += [f"{'' if step.pause_ns is None else pause(step.pause_ns):>12} {spelled(step.command)}" for step in kept]
     lines.append(str(disagreement or run.disagreement))
     return "\n".join(lines)
+
+
+def pause(nanoseconds: int) -> str:
+    """Return the time before a batch as text."""
+    return f"+{nanoseconds / 10**9:.3f} s"
 
 
 def spelled(command: Command) -> str:

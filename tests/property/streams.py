@@ -7,10 +7,7 @@ hit open orders. Equal seeds and equal events give equal streams.
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -18,128 +15,48 @@ from app.domain.commands import (
     AmendOrder,
     CancelAll,
     CancelOrder,
+    CloseSession,
     Command,
     CreateAccount,
     CreateAsset,
     CreateInstrument,
     Deposit,
-    PlaceOrder,
+    SetCancelAfter,
     SetLimits,
     StartEpoch,
+    Tick,
     UpdateAccount,
     UpdateInstrument,
     Withdraw,
 )
-from app.domain.enums import (
-    AccountStatus,
-    InstrumentStatus,
-    OrderStatus,
-    OrderType,
-    PostOnly,
-    SelfTradePrevention,
-    Side,
-    TimeInForce,
-)
+from app.domain.enums import AccountStatus, InstrumentStatus, OrderStatus, OrderType, PostOnly, Side, TimeInForce
 from app.domain.events import AccountUpdated, InstrumentListed, LimitsSet, OrderEvent, OrderState
 from app.domain.identity import FIRST_ACCOUNT_ID
 from app.domain.instrument import Instrument
+from tests.property.profiles import (
+    BASE_SCALE,
+    FEES,
+    INTEGER_MAX,
+    PERCENT,
+    QUOTE_SCALE,
+    SECOND_NS,
+    STRANGER,
+    profile_of,
+)
+from tests.property.streams_admin import AdminCommands
+from tests.property.streams_orders import SESSIONS, OrderCommands
 
 RECENT_ORDERS = 40
-PERCENT = 1_000_000
-INTEGER_MAX = 2**63 - 1
-BASE_SCALE, QUOTE_SCALE = 8, 10
-STRANGER = 999
-STP = tuple(SelfTradePrevention)
-FEES = (
-    (0, 0),
-    (100_000, 200_000),
-    (-50_000, 50_000),
-    (3 * PERCENT, PERCENT),
-    (-7 * PERCENT, 9 * PERCENT),
-    (1, 1),
-    (2, 7),
-)
-"""Maker and taker rates."""
-WEIGHTS = {
-    "limit": 30, "ioc": 6, "fok": 5, "market": 6, "post_only": 6, "repeat": 3, "cancel": 12, "cancel_all": 1,
-    "amend": 14, "transfer": 2, "edit_instrument": 3, "edit_account": 1, "limits": 1, "epoch": 1, "odd": 3,
-}  # fmt: skip
-ALWAYS = {"limit", "cancel"}
+LIVE = OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.UNTRIGGERED, OrderStatus.PENDING
 
 
-@dataclass(frozen=True)
-class Profile:
-    """What one stream is like."""
-
-    accounts: int
-    symbols: int
-    middle: int
-    """Price in ticks around which orders are placed."""
-    reach: int
-    """Furthest distance from the middle, in ticks."""
-    lots_max: int
-    base_funds: int
-    """Units that each account starts with."""
-    quote_funds: int
-    stp: tuple[SelfTradePrevention, ...]
-    client_ids: float
-    """Share of orders that carry a client_order_id."""
-    batch_max: int
-    operations_max: int
-    closed_orders_max: int
-    instrument: dict[str, Any] = field(default_factory=dict)
-    weights: dict[str, int] = field(default_factory=dict)
-
-
-def profile_of(rng: random.Random) -> Profile:
-    """Choose a profile by swarm."""
-    middle, reach = rng.choice(((1_000, 3), (1_000, 30), (5, 5), (1, 2), (100_000, 500), (40, 6)))
-    tick_size, lot_size = rng.choice((("1", "1"), ("0.05", "0.1"), ("0.01", "0.00000001"), ("0.5", "2")))
-    notional_unit = int(Fraction(tick_size) * Fraction(lot_size) * 10**QUOTE_SCALE)
-    lot_units = int(Fraction(lot_size) * 10**BASE_SCALE)
-    lots_max = rng.choice((3, 20, 1_000, 10**6))
-    if rng.random() < 0.2:
-        lots_max = INTEGER_MAX // max(lot_units, notional_unit * (middle + reach // 2))
-    maker_fee, taker_fee = rng.choice(FEES)
-    instrument = {"tick_size": tick_size, "lot_size": lot_size, "maker_fee": maker_fee, "taker_fee": taker_fee}
-    if rng.random() < 0.25:
-        instrument |= {"price_band": rng.choice((5 * PERCENT, 40 * PERCENT)), "reference_price": middle}
-    if rng.random() < 0.3:
-        instrument |= {"max_slippage": rng.choice((0, PERCENT // 2, 50 * PERCENT))}
-    if rng.random() < 0.2:
-        instrument |= {"min_quantity": 2, "max_quantity": max(2, lots_max // 2)}
-    if rng.random() < 0.2:
-        typical = middle * lots_max * notional_unit
-        instrument |= {"min_notional": max(1, typical // 20), "max_notional": max(1, typical // 2)}
-    orders = rng.choice((10**6, 10**6, 60, 8))
-    return Profile(
-        accounts=rng.choice((1, 2, 3, 8)),
-        symbols=rng.choice((1, 1, 2, 3)),
-        middle=middle,
-        reach=reach,
-        lots_max=lots_max,
-        base_funds=orders * lots_max * lot_units,
-        quote_funds=orders * lots_max * middle * notional_unit,
-        stp=rng.choice((STP, STP, (rng.choice(STP),))),
-        client_ids=rng.choice((0.0, 0.2, 0.9)),
-        batch_max=rng.choice((1, 5, 20, 64)),
-        operations_max=rng.choice((5_000, 4)),
-        closed_orders_max=rng.choice((250_000, 30, 8)),
-        instrument=instrument,
-        weights={name: weight * rng.choice((1, 1, 3)) for name, weight in WEIGHTS.items() if keeps(rng, name)},
-    )
-
-
-def keeps(rng: random.Random, name: str) -> bool:
-    return name in ALWAYS or rng.random() < 0.75
-
-
-class Stream:
+class Stream(OrderCommands, AdminCommands):
     """Makes one command after the other; `observe` its events before asking for the next."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.profile = profile_of(self.rng)
+        self.now_ns = 0
         self._open: dict[int, OrderState] = {}
         self._recent: deque[OrderState] = deque(maxlen=RECENT_ORDERS)
         """Orders that ended lately."""
@@ -149,6 +66,7 @@ class Stream:
         self._names = 0
         self._last_epoch = 1
         self._accounts = [FIRST_ACCOUNT_ID + number for number in range(self.profile.accounts)]
+        self.start_admin(self.profile.middle, self.profile.lots_max)
         weights = self.profile.weights
         makers = {name: getattr(self, f"_{name}") for name in weights}
         self._makers: list[Callable[[], Command]] = list(makers.values())
@@ -176,19 +94,27 @@ class Stream:
         if self._frozen and self.rng.random() < 0.1:
             return UpdateAccount(self.rng.choice(sorted(self._frozen)), AccountStatus.ACTIVE)
         if self._tight and self.rng.random() < 0.1:
-            return SetLimits(5_000)
+            return SetLimits({"open_orders": 5_000})
+        relief = self.relief()
+        if relief is not None:
+            return relief
         return self.rng.choices(self._makers, self._weights)[0]()
 
     def batch_size(self) -> int:
         """Return how many commands the next batch takes."""
         return self.rng.randint(1, self.profile.batch_max)
 
-    def observe(self, events: Iterable[object]) -> None:
+    def pause_ns(self) -> int:
+        """Return how long after the last batch the next one comes."""
+        return self.rng.choice(self.profile.pauses)
+
+    def observe(self, events: Sequence[object]) -> None:
         """Learn what became of the last command."""
+        self.observe_admin(events)
         for event in events:
             if isinstance(event, OrderEvent):
                 order = event.order
-                if order.status in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED):
+                if order.status in LIVE:
                     self._open[order.order_id] = order
                 else:
                     self._open.pop(order.order_id, None)
@@ -198,70 +124,7 @@ class Stream:
             elif isinstance(event, AccountUpdated):
                 (self._frozen.add if event.status is AccountStatus.FROZEN else self._frozen.discard)(event.account_id)
             elif isinstance(event, LimitsSet):
-                self._tight = event.open_orders is not None and event.open_orders < 100
-
-    # ---- orders --------------------------------------------------------------------------------
-
-    def _limit(self, time_in_force: TimeInForce = TimeInForce.GTC, **terms: Any) -> PlaceOrder:
-        rng, profile = self.rng, self.profile
-        side = rng.choice((Side.BUY, Side.SELL))
-        distance = int(rng.triangular(0, profile.reach + 1, 0))
-        sign = -1 if side is Side.BUY else 1
-        if rng.random() < 0.35:
-            sign = -sign
-        members: dict[str, Any] = {
-            "account_id": rng.choice(self._accounts),
-            "symbol": rng.choice(list(self._listed)),
-            "side": side,
-            "type": OrderType.LIMIT,
-            "price": max(1, profile.middle + sign * distance),
-            "quantity": self._lots(),
-            "time_in_force": time_in_force,
-            "stp": rng.choice(profile.stp),
-            "label": rng.choice((None, "a", "b")),
-        }
-        if rng.random() < profile.client_ids:
-            self._names += 1
-            members["client_order_id"] = f"c{self._names}"
-        return PlaceOrder(**(members | terms))
-
-    def _lots(self) -> int:
-        most = self.profile.lots_max
-        return self.rng.randint(1, max(1, most // self.rng.choice((1, 1, 2, 10))))
-
-    def _ioc(self) -> Command:
-        return self._limit(TimeInForce.IOC)
-
-    def _fok(self) -> Command:
-        """Often exactly what is reachable, or one lot more."""
-        order = self._limit(TimeInForce.FOK)
-        assert order.price is not None
-        reachable = [
-            state
-            for state in self._open.values()
-            if state.terms.symbol == order.symbol
-            and state.terms.side is not order.side
-            and (state.price <= order.price if order.side is Side.BUY else state.price >= order.price)
-        ]
-        lots = sum(state.remaining_quantity for state in reachable) + self.rng.choice((0, 0, 1))
-        exact = 0 < lots <= INTEGER_MAX and self.rng.random() < 0.6
-        return msgspec.structs.replace(order, quantity=lots) if exact else order
-
-    def _market(self) -> Command:
-        kind = self.rng.choice((TimeInForce.IOC, TimeInForce.IOC, TimeInForce.FOK))
-        slippage = self.rng.choice((None, None, 0, PERCENT))
-        return self._limit(kind, type=OrderType.MARKET, price=None, max_slippage=slippage)
-
-    def _post_only(self) -> Command:
-        return self._limit(post_only=self.rng.choice((PostOnly.REJECT, PostOnly.REPRICE, PostOnly.REPRICE)))
-
-    def _repeat(self) -> Command:
-        """Send an order again, sometimes with another body or from another session."""
-        known = [state.terms for state in (*self._open.values(), *self._recent) if state.terms.client_order_id]
-        if not known:
-            return self._limit(client_order_id="again")
-        change = self.rng.choice(({}, {}, {"session_id": "other"}, {"quantity": self._lots()}, {"label": "other"}))
-        return msgspec.structs.replace(self.rng.choice(known), **change)
+                self._tight = event.limits.get("open_orders", 100) < 100
 
     # ---- changes of orders ---------------------------------------------------------------------
 
@@ -305,6 +168,69 @@ class Stream:
         # As decimals: ticks of 0.05 and lots of 0.1 make some of these no multiple.
         scales = rng.choice((0, 1, 2)), rng.choice((0, 1, 8))
         return AmendOrder(account_id, state.order_id, price, quantity, version, *scales)
+
+    def _amend_waiting(self) -> Command:
+        """Change the trigger of an order, mostly of one that has not fired."""
+        rng = self.rng
+        waiting = [state for state in self._open.values() if state.status is OrderStatus.UNTRIGGERED]
+        state = rng.choice(waiting) if waiting and rng.random() < 0.9 else self._order()
+        if state is None:
+            return self._limit()
+        trigger = rng.choice((self._near(), self._near(), state.trigger_price, 0))
+        price, quantity = rng.choice((None, None, self._near())), rng.choice((None, None, self._lots()))
+        scale = rng.choice((None, None, None, None, 1))
+        return AmendOrder(
+            state.terms.account_id,
+            state.order_id,
+            price if state.terms.price is not None else None,
+            quantity,
+            trigger_price=trigger,
+            trigger_price_scale=scale,
+        )
+
+    def _amend_display(self) -> Command:
+        """Change what an order shows, mostly of an iceberg."""
+        rng = self.rng
+        icebergs = [state for state in self._open.values() if state.display_quantity is not None]
+        state = rng.choice(icebergs) if icebergs and rng.random() < 0.8 else self._order()
+        if state is None:
+            return self._limit()
+        some = max(1, state.remaining_quantity // rng.randint(1, 10))
+        shown = rng.choice((some, some, some, state.display_quantity, 0))
+        price, quantity = rng.choice((None, None, self._near())), rng.choice((None, None, self._lots()))
+        scale = rng.choice((None, None, None, None, 1))
+        return AmendOrder(
+            state.terms.account_id,
+            state.order_id,
+            price,
+            quantity,
+            display_quantity=shown,
+            display_quantity_scale=scale,
+        )
+
+    def _cancel_some(self) -> Command:
+        """Cancel a session's orders, or those of a list."""
+        rng = self.rng
+        lists = [state for state in self._open.values() if state.order_list_id is not None]
+        if lists and rng.random() < 0.6:
+            state = rng.choice(lists)
+            account_id = state.terms.account_id if rng.random() < 0.9 else rng.choice(self._accounts)
+            return CancelAll(account_id, order_list_id=state.order_list_id)
+        side = rng.choice((None, None, *Side))
+        return CancelAll(rng.choice(self._accounts), side=side, session_id=rng.choice(SESSIONS))
+
+    def _close_session(self) -> Command:
+        return CloseSession(self.rng.choice((*self._accounts, STRANGER)), self.rng.choice(("s1", "s2")))
+
+    def _cancel_after(self) -> Command:
+        rng = self.rng
+        timeout = rng.choice((0, 3 * SECOND_NS, 3 * SECOND_NS, 5 * SECOND_NS, 300 * SECOND_NS, 1, 301 * SECOND_NS))
+        symbols = rng.choice((None, None, (next(iter(self._listed)),), ("NOPE",), ()))
+        return SetCancelAfter(rng.choice((*self._accounts, STRANGER)), timeout, symbols, rng.random() < 0.4)
+
+    def _tick(self) -> Command:
+        """Let time act though nothing asks for it."""
+        return Tick()
 
     # ---- administration ------------------------------------------------------------------------
 
@@ -350,7 +276,7 @@ class Stream:
         return UpdateAccount(self.rng.choice((*self._accounts, 1)), status)
 
     def _limits(self) -> Command:
-        return SetLimits(self.rng.choice((None, 5_000, 12, 3, -1)))
+        return SetLimits({"open_orders": self.rng.choice((None, 5_000, 12, 3, -1))})
 
     def _epoch(self) -> Command:
         self._last_epoch += self.rng.choice((0, 1))
@@ -367,7 +293,7 @@ class Stream:
                 lambda: msgspec.structs.replace(order, price=None),
                 lambda: msgspec.structs.replace(order, type=OrderType.STOP),
                 lambda: msgspec.structs.replace(order, type=OrderType.MARKET),
-                lambda: msgspec.structs.replace(order, time_in_force=TimeInForce.DAY),
+                lambda: msgspec.structs.replace(order, time_in_force=TimeInForce.GTD),
                 lambda: msgspec.structs.replace(order, time_in_force=TimeInForce.IOC, post_only=PostOnly.REJECT),
                 lambda: msgspec.structs.replace(order, quantity=rng.choice((0, INTEGER_MAX, INTEGER_MAX + 1))),
                 lambda: msgspec.structs.replace(order, price=rng.choice((0, INTEGER_MAX, INTEGER_MAX + 1))),

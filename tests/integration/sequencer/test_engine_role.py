@@ -41,7 +41,7 @@ def shard() -> int:
 async def list_market(link: LinkClient) -> tuple[int, int]:
     """List X-USD and fund a buyer and a seller; returns their accounts."""
     for command in (
-        SetLimits(None),
+        SetLimits({"open_orders": None}),
         CreateAsset("USD", 2),
         CreateAsset("X", 0),
         CreateInstrument("X-USD", "X", "USD", "0.01", "1", maker_fee=10_000, taker_fee=20_000),
