@@ -85,7 +85,9 @@ def test_every_frame_of_the_server_is_described() -> None:
 
 def test_every_private_event_is_listed() -> None:
     listed = {
-        word for word in words(section("Private channels")) if re.fullmatch(r"(order|trade|balance)\.[a-z_]+", word)
+        word
+        for word in words(section("Private channels"))
+        if re.fullmatch(r"(order|trade|balance|position|cancel_after)\.[a-z_]+", word)
     }
     assert listed == tags(get_args(PrivateEvent))
 
