@@ -16,6 +16,7 @@ from app.gateway.numbers import price_ticks, quantity_lots, rate_units
 from app.gateway.refusals import refused
 from app.protocol import schemas, shapes
 from app.protocol.ports import CommandLink, Instruments
+from app.protocol.timestamps import timestamp_ns
 
 ACKNOWLEDGED_ACCOUNTS_MAX = 100_000
 """Accounts whose last acknowledged sequence a replica remembers, for reading one's own writes."""
@@ -28,7 +29,6 @@ _NOT_YET = (
     "trigger_price",
     "trigger_by",
     "trailing_offset",
-    "expire_at",
 )
 """Fields of order types that the engine does not have yet: refused, never ignored."""
 
@@ -197,6 +197,7 @@ def place_command(
         request.label,
         slippage,
         session_id,
+        expire_ns=None if request.expire_at is None else timestamp_ns(request.expire_at, field="expire_at"),
     )
 
 

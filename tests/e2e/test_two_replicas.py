@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.exchange import Exchange
 
 CHANGES = 10_000
 BURST = 50
+LIFE_S = 0.8
 
 
 def order(symbol: str, side: str, price: int, quantity: int) -> dict[str, Any]:
@@ -54,6 +56,25 @@ async def test_reads_on_the_other_replica_see_ones_own_write(exchange: Exchange)
             assert (await here.call("GET", target))["status"] == "open"
         canceled = await here.call("DELETE", "/v1/orders?symbol=XAU-USD")
         assert len(canceled["canceled"]) == 20
+
+
+async def test_an_order_ends_at_its_time_and_both_replicas_see_it(exchange: Exchange) -> None:
+    body = order("ETH-USD", "buy", 120_000, 1)
+    at = (datetime.now(UTC) + timedelta(seconds=LIFE_S)).isoformat()
+    async with (
+        RestClient(exchange.rest[0], exchange.accounts["alice"]) as alice,
+        RestClient(exchange.rest[1], exchange.accounts["alice"]) as there,
+        await StreamSession.connect(exchange.ws[1]) as stream,
+    ):
+        await stream.subscribe("orderbook:ETH-USD")
+        await stream.next_frame("snapshot")
+        placed = await alice.call("POST", "/v1/orders", body | {"time_in_force": "gtd", "expire_at": at})
+        assert placed["status"] == "open"
+        assert (await stream.next_frame("delta"))["bids"] == [["1200", "1"]]
+        gone = await stream.next_frame("delta")
+        assert gone["bids"] == [["1200", "0"]]
+        ended = await there.call("GET", f"/v1/orders/{placed['order_id']}?min_seq={gone['engine_seq']}")
+        assert (ended["status"], ended["reason"]) == ("expired", "gtd")
 
 
 @pytest.mark.parametrize("seeded_late", [False, True])

@@ -87,7 +87,8 @@ def test_a_market_order_is_immediate_or_cancel_unless_told_otherwise() -> None:
         ({"quote_quantity": "10"}, "type_not_allowed", "quote_quantity"),
         ({"trigger_price": "10"}, "type_not_allowed", "trigger_price"),
         ({"display_quantity": "10"}, "type_not_allowed", "display_quantity"),
-        ({"expire_at": "2030-01-01T00:00:00Z"}, "type_not_allowed", "expire_at"),
+        ({"expire_at": "tomorrow"}, "invalid_request", "expire_at"),
+        ({"expire_at": "2030-01-01T00:00:00"}, "invalid_request", "expire_at"),
         ({"reduce_only": True}, "type_not_allowed", "reduce_only"),
     ],
 )
