@@ -5,7 +5,7 @@ Each method returns the outcome of its command; events go to the recorder on the
 
 import msgspec
 
-from app.domain.commands import AmendOrder, CancelAll, CancelOrder, PlaceOrder
+from app.domain.commands import AmendOrder, CancelOrder, PlaceOrder
 from app.domain.decimals import Step, count_steps
 from app.domain.enums import OrderReason, OrderStatus, OrderType, PostOnly, Priority, RejectReason, TimeInForce
 from app.domain.events import (
@@ -19,6 +19,7 @@ from app.domain.events import (
 from app.domain.outcomes import Outcome
 from app.engine import forms, risk
 from app.engine.book import Book
+from app.engine.kill_switch import check_kill_switch
 from app.engine.ledger import Ledger
 from app.engine.matching import Matcher, fillable
 from app.engine.recorder import Recorder, refuse
@@ -26,7 +27,6 @@ from app.engine.state import Account, Extras, Order, State
 from app.engine.timers import EXPIRY
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
-_REASON_CANCEL_ALL = OrderReason.CANCEL_ALL
 _REASON_IOC_REMAINDER = OrderReason.IOC_REMAINDER
 _REASON_NO_LIQUIDITY = OrderReason.NO_LIQUIDITY
 _REASON_SLIPPAGE_CAP = OrderReason.SLIPPAGE_CAP
@@ -117,7 +117,9 @@ class OrderDesk:
     def _admit(self, terms: PlaceOrder, account: Account, book: Book) -> tuple[int, Rejection | None]:
         """Run the checks in order; returns the price to hold and trade at."""
         instrument = book.instrument
-        rejection = risk.check_status(instrument, account, post_only=terms.post_only is not None)
+        rejection = check_kill_switch(self._state, account, book) if self._state.kills else None
+        if rejection is None:
+            rejection = risk.check_status(instrument, account, post_only=terms.post_only is not None)
         if rejection is None:
             rejection = forms.check_form(terms, book, self._state.timestamp_ns)
         if rejection is not None:
@@ -208,23 +210,6 @@ class OrderDesk:
         self._matcher.cancel(order, _REASON_USER)
         return self._order_outcome(order)
 
-    def cancel_all(self, command: CancelAll) -> Outcome:
-        """Cancel every matching open order, oldest first, in one step."""
-        account = self._state.accounts.get(command.account_id)
-        if account is None:
-            return self._outcome(rejection=refuse(RejectReason.NOT_FOUND))
-        chosen = [
-            order
-            for order in account.open_orders.values()
-            if (command.symbol is None or order.terms.symbol == command.symbol)
-            and (command.side is None or order.terms.side is command.side)
-            and (command.label is None or order.terms.label == command.label)
-        ]
-        for order in chosen:
-            self._recorder.books[order.terms.symbol] = order.book
-            self._matcher.cancel(order, _REASON_CANCEL_ALL)
-        return self._outcome(orders=[order.snapshot() for order in chosen])
-
     def _not_open(self, order: Order | None, account: Account, symbols: tuple[str, ...] | None) -> Rejection | None:
         """Return the refusal for an order that is not there, not the caller's, or ended."""
         if order is None or order.account is not account:
@@ -286,7 +271,9 @@ class OrderDesk:
     def _move(self, command: AmendOrder, order: Order, price: int, quantity: int) -> Outcome:
         """Give the order a new price or a larger quantity at the back of the queue; it may trade at once."""
         book, terms = order.book, order.terms
-        rejection = risk.check_status(book.instrument, order.account, post_only=terms.post_only is not None)
+        rejection = check_kill_switch(self._state, order.account, book)
+        if rejection is None:
+            rejection = risk.check_status(book.instrument, order.account, post_only=terms.post_only is not None)
         if rejection is None and terms.post_only is not None:
             price, rejection = self._post_only_price(book, msgspec.structs.replace(terms, price=price), price)
             if rejection is None and price == order.price and quantity <= order.quantity:
