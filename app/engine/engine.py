@@ -16,6 +16,7 @@ from app.domain.commands import Command
 from app.domain.events import AuctionIndicated, BookDelta, Event, PrivateEvent, SystemEvent, TradeExecuted
 from app.domain.outcomes import BookTop, Outcome
 from app.engine import checkpoint
+from app.engine.amends import AmendDesk
 from app.engine.book import Book
 from app.engine.cancel_after import DeadMansSwitches
 from app.engine.kill_switch import KillSwitches
@@ -61,7 +62,9 @@ class Engine:
         self._recorder = Recorder(self.state)
         self._ledger = Ledger(self.state, self._recorder)
         matcher = Matcher(self.state, self._ledger, self._recorder)
-        desk = OrderDesk(self.state, self._ledger, matcher, self._recorder)
+        parts = self.state, self._ledger, matcher, self._recorder
+        desk = OrderDesk(*parts)
+        amends = AmendDesk(*parts)
         mass_cancels = MassCancels(self.state, matcher, self._recorder)
         switches = DeadMansSwitches(self.state, mass_cancels, self._recorder)
         listing = Listing(self.state, self._ledger, mass_cancels, self._recorder)
@@ -71,7 +74,7 @@ class Engine:
         self._handlers: dict[type, Callable[[Any], Outcome]] = {
             commands.PlaceOrder: desk.place,
             commands.CancelOrder: desk.cancel,
-            commands.AmendOrder: desk.amend,
+            commands.AmendOrder: amends.amend,
             commands.CancelAll: mass_cancels.cancel_all,
             commands.CloseSession: mass_cancels.close_session,
             commands.SetCancelAfter: switches.set,
