@@ -15,7 +15,7 @@ from app.api.query import NoQuery
 from app.api.reads import account_exists
 from app.auth.api_keys import CreatedKey
 from app.domain.decimals import format_scaled, parse_decimal
-from app.domain.enums import AccountStatus
+from app.domain.enums import AccountStatus, KillSwitchScope
 from app.domain.identity import SCOPES
 from app.errors import ApiError
 from app.protocol import schemas
@@ -28,6 +28,7 @@ AccountBody = Annotated[schemas.AccountRequest, Depends(JsonBody(schemas.Account
 AccountEditBody = Annotated[schemas.AccountEditRequest, Depends(JsonBody(schemas.AccountEditRequest))]
 TransferBody = Annotated[schemas.TransferRequest, Depends(JsonBody(schemas.TransferRequest))]
 KeyBody = Annotated[schemas.ApiKeyRequest, Depends(JsonBody(schemas.ApiKeyRequest))]
+KillSwitchBody = Annotated[schemas.KillSwitchRequest, Depends(JsonBody(schemas.KillSwitchRequest))]
 LimitsBody = Annotated[schemas.LimitsRequest, Depends(JsonBody(schemas.LimitsRequest))]
 
 
@@ -67,6 +68,15 @@ class LimitsAnswer(msgspec.Struct):
     """Limits of every account; null is no limit."""
 
     open_orders: int | None
+
+
+class KillSwitchAnswer(msgspec.Struct):
+    """A kill switch as it stands; `duplicate` says that it stood so already."""
+
+    scope: KillSwitchScope
+    target: str | None
+    on: bool
+    duplicate: bool
 
 
 class EngineAnswer(msgspec.Struct):
@@ -122,6 +132,17 @@ async def set_limits(
     await signature.spend(principal, fail_closed=False)
     engine_seq = await administration.set_limits(body)
     return write_answer(LimitsAnswer(body.open_orders), engine_seq)
+
+
+@router.post("/kill-switch", openapi_extra=answer(KillSwitchAnswer, adds="engine_seq"))
+async def set_kill_switch(
+    principal: Admin, _: NoQuery, body: KillSwitchBody, administration: AdministrationDep, signature: SignatureOnceDep
+) -> Response:
+    """Stop trading of the exchange, an instrument or an account at once and cancel its orders, or allow it again."""
+    # Goes on without Redis: stopping must always work.
+    await signature.spend(principal, fail_closed=False)
+    engine_seq, duplicate = await administration.set_kill_switch(body)
+    return write_answer(KillSwitchAnswer(body.scope, body.target, body.on, duplicate), engine_seq)
 
 
 @router.post("/accounts", openapi_extra=answer(OpenedAccountAnswer, 200, 201, adds="engine_seq"))

@@ -26,6 +26,7 @@ from app.storage.orders import OrderFilters, get_order, get_order_by_client_id, 
 router = APIRouter(tags=["orders"])
 CURSOR_KIND = "orders"
 PlaceBody = Annotated[schemas.PlaceOrderRequest, Depends(JsonBody(schemas.PlaceOrderRequest))]
+CancelAfterBody = Annotated[schemas.CancelAfterRequest, Depends(JsonBody(schemas.CancelAfterRequest))]
 AmendBody = Annotated[schemas.AmendOrderRequest, Depends(JsonBody(schemas.AmendOrderRequest))]
 
 
@@ -86,6 +87,16 @@ async def cancel_all_orders(principal: Trader, query: CancelAllParameters, entry
     """Cancel every open order that matches all given filters, in one atomic command."""
     canceled = await entry.cancel_all(principal, symbol=query.symbol, side=query.side, label=query.label)
     return json_answer(canceled)
+
+
+@router.post("/v1/cancel-after", openapi_extra=answer(schemas.CancelAfter))
+async def set_cancel_after(
+    principal: Trader, _: NoQuery, body: CancelAfterBody, entry: OrderEntryDep, signature: SignatureOnceDep
+) -> Response:
+    """Arm the account's dead man's switch anew, or disarm it with 0; once it fires it is disarmed."""
+    # Goes on without Redis: a switch that cannot be armed again would fire.
+    await signature.spend(principal, fail_closed=False)
+    return json_answer(await entry.cancel_after(principal, body))
 
 
 @router.get("/v1/orders", openapi_extra=page_of(schemas.Order))

@@ -8,6 +8,7 @@ from app.domain.commands import (
     CreateAsset,
     CreateInstrument,
     Deposit,
+    SetKillSwitch,
     SetLimits,
     UpdateAccount,
     UpdateInstrument,
@@ -107,6 +108,12 @@ class AdministrationGateway:
     async def set_limits(self, request: schemas.LimitsRequest) -> int:
         """Set the limits of the whole exchange."""
         return (await self._submit(SetLimits({"open_orders": request.open_orders}))).engine_seq
+
+    async def set_kill_switch(self, request: schemas.KillSwitchRequest) -> tuple[int, bool]:
+        """Stop trading of a scope, or allow it again."""
+        command = SetKillSwitch(request.scope, request.target, request.on, request.note)
+        outcome = await self._submit(command)
+        return outcome.engine_seq, outcome.duplicate
 
     async def engine_status(self) -> dict[str, object]:
         """Return where the leader stands."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from time import time_ns
 
 from app import metrics
-from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, PlaceOrder
+from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, PlaceOrder, SetCancelAfter
 from app.domain.decimals import parse_decimal
 from app.domain.enums import OrderType, SelfTradePrevention, Side, TimeInForce
 from app.domain.identity import Principal
@@ -22,6 +22,7 @@ ACKNOWLEDGED_ACCOUNTS_MAX = 100_000
 """Accounts whose last acknowledged sequence a replica remembers, for reading one's own writes."""
 DEADLINE_MS_MAX = 60_000
 ID_MAX = 2**63 - 1
+NS_PER_MS = 1_000_000
 
 _NOT_YET = (
     "quote_quantity",
@@ -123,6 +124,23 @@ class OrderGateway:
             if instrument is not None:
                 canceled.append(shapes.order_shape(state, instrument))
         return schemas.CanceledOrders(engine_seq=outcome.engine_seq, canceled=canceled)
+
+    async def cancel_after(self, principal: Principal, request: schemas.CancelAfterRequest) -> schemas.CancelAfter:
+        """Arm the account's dead man's switch anew, or disarm it."""
+        symbols = request.symbols
+        if symbols is None and principal.symbols is not None and request.timeout_ms:
+            raise ApiError("forbidden", "these credentials are limited to instruments: name them", field="symbols")
+        for symbol in symbols or ():
+            self._instrument(principal, symbol)
+        command = SetCancelAfter(
+            principal.account_id,
+            request.timeout_ms * NS_PER_MS,
+            None if symbols is None else tuple(symbols),
+            request.keep_protective,
+        )
+        outcome = await self._submit(principal, command, None)
+        at = None if outcome.trigger_ns is None else shapes.timestamp_text(outcome.trigger_ns)
+        return schemas.CancelAfter(outcome.engine_seq, at)
 
     def acknowledged_seq(self, account_id: int) -> int:
         """Return the highest engine_seq this replica acknowledged for the account, 0 if none."""

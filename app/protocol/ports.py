@@ -122,6 +122,9 @@ class OrderEntry(Protocol):
     ) -> schemas.CanceledOrders:
         """Cancel every open order that matches, atomically."""
 
+    async def cancel_after(self, principal: Principal, request: schemas.CancelAfterRequest) -> schemas.CancelAfter:
+        """Arm the account's dead man's switch anew, or disarm it."""
+
     def acknowledged_seq(self, account_id: int) -> int:
         """Return the highest engine_seq this replica acknowledged for the account, 0 if none."""
 
@@ -154,6 +157,9 @@ class Administration(Protocol):
 
     async def set_limits(self, request: schemas.LimitsRequest) -> int:
         """Set the limits of the whole exchange; returns engine_seq."""
+
+    async def set_kill_switch(self, request: schemas.KillSwitchRequest) -> tuple[int, bool]:
+        """Stop trading of a scope or allow it again; returns engine_seq and whether it stood so already."""
 
     async def engine_status(self) -> dict[str, object]:
         """Return term, sequence, state hash, epoch, mode and build of the leader."""

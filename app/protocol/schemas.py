@@ -14,6 +14,7 @@ from app.domain.decimals import DECIMAL_CHARACTERS_MAX, DECIMAL_PATTERN
 from app.domain.enums import (
     AccountStatus,
     InstrumentStatus,
+    KillSwitchScope,
     Liquidity,
     OrderStatus,
     OrderType,
@@ -183,6 +184,23 @@ class LimitsRequest(Request, frozen=True):
     open_orders: Annotated[int, Meta(ge=0, le=2**53)] | None
 
 
+class KillSwitchRequest(Request, frozen=True):
+    """Body of `POST /v1/admin/kill-switch`: the target is a symbol or an account id, and absent for the exchange."""
+
+    scope: KillSwitchScope
+    on: bool
+    target: Annotated[str, Meta(min_length=1, max_length=40)] | None = None
+    note: NameText | None = None
+
+
+class CancelAfterRequest(Request, frozen=True):
+    """Body of `POST /v1/cancel-after`: 0 disarms, else 3000 to 300000."""
+
+    timeout_ms: Annotated[int, Meta(ge=0, le=300_000)]
+    symbols: Annotated[list[SymbolText], Meta(min_length=1, max_length=100)] | None = None
+    keep_protective: bool = False
+
+
 class TransferRequest(Request, frozen=True):
     """Body of deposits and withdrawals; idempotent by transfer_id."""
 
@@ -276,6 +294,13 @@ class AmendedOrder(Order, kw_only=True):
 
     priority: Priority
     book: BookQuote | None
+
+
+class CancelAfter(msgspec.Struct, frozen=True):
+    """The dead man's switch as it stands: when it fires, null when it is disarmed."""
+
+    engine_seq: int
+    trigger_at: str | None
 
 
 class CanceledOrders(msgspec.Struct, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.dev.client import RestClient, StreamSession
+from app.dev.client import RequestRefused, RestClient, StreamSession
 from tests.book_client import ClientBook
 from tests.exchange import Exchange
 
@@ -75,6 +75,48 @@ async def test_an_order_ends_at_its_time_and_both_replicas_see_it(exchange: Exch
         assert gone["bids"] == [["1200", "0"]]
         ended = await there.call("GET", f"/v1/orders/{placed['order_id']}?min_seq={gone['engine_seq']}")
         assert (ended["status"], ended["reason"]) == ("expired", "gtd")
+
+
+async def test_a_kill_switch_clears_an_instrument_and_refuses_orders_until_it_is_off(exchange: Exchange) -> None:
+    switch = {"scope": "instrument", "target": "ETH-USD"}
+    async with (
+        RestClient(exchange.rest[0], exchange.accounts["alice"]) as alice,
+        RestClient(exchange.rest[1], exchange.accounts["admin"]) as admin,
+        await StreamSession.connect(exchange.ws[1]) as stream,
+    ):
+        await stream.subscribe("orderbook:ETH-USD")
+        await stream.next_frame("snapshot")
+        placed = await alice.call("POST", "/v1/orders", order("ETH-USD", "buy", 110_000, 1))
+        await stream.next_frame("delta")
+        killed = await admin.call("POST", "/v1/admin/kill-switch", switch | {"on": True, "note": "drill"})
+        assert (killed["on"], killed["duplicate"]) == (True, False)
+        gone = await stream.next_frame("delta")
+        assert gone["bids"] == [["1100", "0"]]
+        ended = await alice.call("GET", f"/v1/orders/{placed['order_id']}?min_seq={gone['engine_seq']}")
+        assert (ended["status"], ended["reason"]) == ("canceled", "kill_switch")
+        with pytest.raises(RequestRefused) as refused:
+            await alice.call("POST", "/v1/orders", order("ETH-USD", "buy", 110_000, 1))
+        assert (refused.value.problem["code"], refused.value.problem["field"]) == ("kill_switch", "instrument")
+        assert (await admin.call("POST", "/v1/admin/kill-switch", switch | {"on": True}))["duplicate"]
+        await admin.call("POST", "/v1/admin/kill-switch", switch | {"on": False})
+        again = await alice.call("POST", "/v1/orders", order("ETH-USD", "buy", 110_000, 1))
+        assert again["status"] == "open"
+        await alice.call("DELETE", f"/v1/orders/{again['order_id']}")
+
+
+async def test_an_account_that_falls_silent_loses_its_orders(exchange: Exchange) -> None:
+    async with RestClient(exchange.rest[0], exchange.accounts["bob"]) as bob:
+        placed = await bob.call("POST", "/v1/orders", order("XAU-USD", "buy", 110_000, 1))
+        armed = await bob.call("POST", "/v1/cancel-after", {"timeout_ms": 3_000})
+        assert armed["trigger_at"] > placed["created_at"]
+        assert (await bob.call("POST", "/v1/cancel-after", {"timeout_ms": 0}))["trigger_at"] is None
+        await bob.call("POST", "/v1/cancel-after", {"timeout_ms": 3_000, "symbols": ["XAU-USD"]})
+        async with asyncio.timeout(10):
+            seen = placed
+            while seen["status"] == "open":
+                await asyncio.sleep(0.1)
+                seen = await bob.call("GET", f"/v1/orders/{placed['order_id']}")
+        assert (seen["status"], seen["reason"]) == ("canceled", "cancel_after")
 
 
 @pytest.mark.parametrize("seeded_late", [False, True])

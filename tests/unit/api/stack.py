@@ -122,6 +122,10 @@ class FakeOrderEntry:
         self._take("cancel_all", (symbol, side, label))
         return schemas.CanceledOrders(engine_seq=42, canceled=[schemas.Order(**order())])
 
+    async def cancel_after(self, principal: Principal, request: schemas.CancelAfterRequest) -> schemas.CancelAfter:
+        self._take("cancel_after", request)
+        return schemas.CancelAfter(42, "2026-01-01T00:00:00.000000Z" if request.timeout_ms else None)
+
     def acknowledged_seq(self, account_id: int) -> int:
         return self.acknowledged
 
@@ -168,6 +172,10 @@ class FakeAdministration:
     async def set_limits(self, request: schemas.LimitsRequest) -> int:
         self.calls.append(("set_limits", request))
         return 43
+
+    async def set_kill_switch(self, request: schemas.KillSwitchRequest) -> tuple[int, bool]:
+        self.calls.append(("set_kill_switch", request))
+        return 43, False
 
     async def engine_status(self) -> dict[str, object]:
         return {"term": 1, "engine_seq": 43, "state_hash": "00", "mode": "normal"}

@@ -89,6 +89,23 @@ async def test_cancel_all_passes_its_filters(stack: Stack) -> None:
     assert stack.entry.calls == [("cancel_all", ("BTC-USD", "sell", "x"))]
 
 
+async def test_cancel_after_answers_when_it_fires_and_takes_its_signature_once(stack: Stack) -> None:
+    body = b'{"timeout_ms":5000,"symbols":["BTC-USD"],"keep_protective":true}'
+    headers = stack.signed(await stack.key(), "POST", "/v1/cancel-after", body)
+    armed = await stack.client.post("/v1/cancel-after", content=body, headers=headers)
+    assert armed.json() == {"engine_seq": 42, "trigger_at": "2026-01-01T00:00:00.000000Z"}
+    again = await stack.client.post("/v1/cancel-after", content=body, headers=headers)
+    assert problem(again).code == "replayed_request"
+    assert [call for call, _ in stack.entry.calls] == ["cancel_after"]
+
+
+@pytest.mark.parametrize("wait", [-1, 300_001, 1.5, "5000", None])
+async def test_senseless_timeout_arms_nothing(stack: Stack, wait: object) -> None:
+    response = await stack.client.post("/v1/cancel-after", json={"timeout_ms": wait}, headers=stack.bearer())
+    assert problem(response).field == "timeout_ms"
+    assert stack.entry.calls == []
+
+
 async def test_mistyped_filter_cancels_nothing(stack: Stack) -> None:
     refused = problem(await stack.client.delete("/v1/orders?symbols=BTC-USD", headers=stack.bearer()))
     assert (refused.status, refused.code, refused.field) == (422, "invalid_request", "symbols")

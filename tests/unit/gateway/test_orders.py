@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, PlaceOrder
+from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, PlaceOrder, SetCancelAfter
 from app.domain.enums import OrderType, RejectReason, SelfTradePrevention, Side, TimeInForce
 from app.domain.events import Rejection
 from app.domain.identity import Principal
@@ -12,7 +12,7 @@ from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
 from app.errors import ApiError
 from app.gateway.orders import OrderGateway, deadline_left_ms, order_number, place_command
-from app.protocol.schemas import AmendOrderRequest, PlaceOrderRequest
+from app.protocol.schemas import AmendOrderRequest, CancelAfterRequest, PlaceOrderRequest
 
 BTC = Instrument("BTC-USD", "BTC", "USD", "0.01", "0.00000001", 8, 10, notional_unit=1, lot_units=1)
 ALICE = Principal(1001, frozenset({"trade"}))
@@ -166,6 +166,27 @@ async def test_cancel_all_answers_the_canceled_orders() -> None:
     answer = await OrderGateway(link, OneInstrument()).cancel_all(ALICE, symbol="BTC-USD", side=Side.SELL, label="x")
     assert (answer.engine_seq, answer.canceled) == (9, [])
     assert link.submitted == [CancelAll(1001, "BTC-USD", Side.SELL, "x")]
+
+
+async def test_cancel_after_is_armed_in_nanoseconds_and_disarmed_with_zero() -> None:
+    link = ScriptedLink(Outcome(9, 1, trigger_ns=1_700_000_000_000_000_000))
+    gateway = OrderGateway(link, OneInstrument())
+    armed = await gateway.cancel_after(ALICE, CancelAfterRequest(3_000, ["BTC-USD"], keep_protective=True))
+    assert (armed.engine_seq, armed.trigger_at) == (9, "2023-11-14T22:13:20.000000Z")
+    link.outcome = Outcome(10, 1)
+    assert (await gateway.cancel_after(ALICE, CancelAfterRequest(0))).trigger_at is None
+    assert link.submitted == [
+        SetCancelAfter(1001, 3_000_000_000, ("BTC-USD",), True),
+        SetCancelAfter(1001, 0, None, False),
+    ]
+
+
+async def test_credentials_for_some_instruments_cannot_arm_a_switch_over_all() -> None:
+    link = ScriptedLink(Outcome(9, 1))
+    limited = Principal(1001, frozenset({"trade"}), symbols=frozenset({"BTC-USD"}))
+    with pytest.raises(ApiError) as caught:
+        await OrderGateway(link, OneInstrument()).cancel_after(limited, CancelAfterRequest(3_000))
+    assert (caught.value.code, caught.value.field, link.submitted) == ("forbidden", "symbols", [])
 
 
 async def test_an_unknown_symbol_never_reaches_the_engine() -> None:

@@ -104,6 +104,11 @@ class OrderDesk:
         await self._begin("cancel_all", symbol)
         return schemas.CanceledOrders(engine_seq=9, canceled=[schemas.Order(**_order(None))])
 
+    async def cancel_after(self, principal: Principal, request: schemas.CancelAfterRequest) -> schemas.CancelAfter:
+        """Answer with a disarmed switch."""
+        await self._begin("cancel_after", request)
+        return schemas.CancelAfter(9, None)
+
     def acknowledged_seq(self, account_id: int) -> int:
         """Return nothing acknowledged."""
         return 0
