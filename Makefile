@@ -2,7 +2,7 @@
 
 BIN := .venv/bin
 
-.PHONY: help run test check bench format migrate lock clean
+.PHONY: help run test soak check bench format migrate lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -12,6 +12,10 @@ run: .venv/.installed ## start a whole exchange with a living market on this mac
 
 test: .venv/.installed ## run every test against real servers; ARGS="-k book" passes options
 	@$(BIN)/python -m pytest $(ARGS)
+
+soak: .venv/.installed ## the random tests at full size, for an hour or so
+	@$(BIN)/python -m tests.property.soak
+	@$(BIN)/python -m tests.replay.soak
 
 check: .venv/.installed ## format, lint, types and import rules, changing nothing
 	$(BIN)/ruff format --check .

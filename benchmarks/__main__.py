@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import StartupError
-from benchmarks import engine, path
+from benchmarks import engine, path, scaling
 from benchmarks.figures import environment
+from benchmarks.peers import measure as peers
+from benchmarks.peers.packages import PeersMissing
 from benchmarks.workloads import MissingWorkload
 
+MODULES: dict[str, Any] = {"engine": engine, "path": path, "peers": peers, "scaling": scaling}
 RESULTS = Path(__file__).with_name("results")
 EXIT_MISSING = 2
 EXIT_STARTUP = 3
@@ -21,23 +24,22 @@ EXIT_STARTUP = 3
 def main() -> int:
     """Measure what was asked for. Returns 2 when a workload's files are missing, 3 when no exchange starts."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="*", metavar="engine|path", help="both by default")
+    parser.add_argument("what", nargs="*", metavar="engine|path|peers|scaling", help="engine and path by default")
     parser.add_argument("--rounds", type=int, help="more rounds, steadier medians")
     parser.add_argument("--out", type=Path, help="file of the JSON result")
     arguments = parser.parse_args()
     chosen = arguments.what or ["engine", "path"]
-    if not set(chosen) <= {"engine", "path"}:
-        parser.error(f"expected engine or path, was {' '.join(chosen)}")
+    if not set(chosen) <= MODULES.keys():
+        parser.error(f"expected {', '.join(MODULES)}, was {' '.join(chosen)}")
     rounds = {} if arguments.rounds is None else {"rounds": max(arguments.rounds, 1)}
     result: dict[str, Any] = {"environment": environment()}
     started = time.monotonic()
-    for module in (engine, path):
-        name = module.__name__.rpartition(".")[2]
+    for name, module in MODULES.items():
         if name not in chosen:
             continue
         try:
             result[name] = module.measure(**rounds, progress=_say)
-        except MissingWorkload as error:
+        except (MissingWorkload, PeersMissing) as error:
             _say(f"benchmarks: {error}")
             return EXIT_MISSING
         except StartupError as error:

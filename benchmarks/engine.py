@@ -70,11 +70,9 @@ def _measure(workload: Workload, rounds: int, progress: Callable[[str], None]) -
     for number in range(rounds):
         progress(f"engine: {workload.name}, round {number + 1} of {rounds}")
         found = {"trivial_steps": TRIVIAL_STEPS / _cpu(_trivial_loop)}
-        found["bare_book"] = len(bare_steps) / _bare(workload, bare_seed, bare_steps)
+        found["bare_book"] = len(bare_steps) / bare_seconds(workload, bare_seed, bare_steps)
         for kind, collector in (("engine", True), ("engine_without_collector", False)):
-            engine = opened(workload)
-            found[kind] = len(workload.commands) / _cpu(partial(_run, engine, plain), collector=collector)
-            _agree(workload, engine)
+            found[kind] = len(workload.commands) / engine_seconds(workload, plain, collector=collector)
             garbage += gc.collect()
         engine = opened(workload)
         found["sequencer_work"] = len(workload.commands) / _cpu(partial(_run_as_sequencer, engine, encoded))
@@ -91,6 +89,14 @@ def _measure(workload: Workload, rounds: int, progress: Callable[[str], None]) -
         "latency_us": _latencies(workload, plain),
         "cyclic_garbage_after_runs": garbage,
     }
+
+
+def engine_seconds(workload: Workload, work: Batches, *, collector: bool = True) -> float:
+    """Return the CPU seconds of the workload's commands on a fresh engine."""
+    engine = opened(workload)
+    seconds = _cpu(partial(_run, engine, work), collector=collector)
+    _agree(workload, engine)
+    return seconds
 
 
 def _cpu(work: Callable[[], object], *, collector: bool = True) -> float:
@@ -118,7 +124,8 @@ def _trivial_loop() -> None:
         seen[number & 1023] = step(number)
 
 
-def _bare(workload: Workload, seed: list[Any], steps: list[Any]) -> float:
+def bare_seconds(workload: Workload, seed: list[Any], steps: list[Any]) -> float:
+    """Return the CPU seconds of the workload's steps on a fresh bare book."""
     bare = BareBook()
     bare.run(seed)
     seconds = _cpu(lambda: bare.run(steps))

@@ -77,13 +77,8 @@ class Workload(NamedTuple):
 
 def deep() -> Workload:
     """Return 200,000 generated commands on a book that grows to 14,000 orders. Raises MissingWorkload."""
-    generator = Path(os.environ.get("ORDERWIRE_SHARED", _SHARED_DEFAULT)) / GENERATOR
-    if not generator.exists():
-        raise MissingWorkload(f"{generator} is missing: set ORDERWIRE_SHARED to the folder that has {GENERATOR}")
     with tempfile.TemporaryDirectory(prefix="orderwire-bench-") as folder:
-        target = Path(folder) / "deep.csv"
-        arguments = [sys.executable, str(generator), str(DEEP_COMMANDS), str(DEEP_SEED), str(target), "deep"]
-        subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)  # noqa: S603  # our own interpreter
+        target = deep_flow(Path(folder))
         expected = json.loads(Path(f"{target}.json").read_text())
         steps = list(_generated(target.read_text().splitlines()))
     workload = _prepared("deep", [], steps, band=RATE_SCALE // 2)
@@ -91,6 +86,17 @@ def deep() -> Workload:
     if found != (expected["trades"], expected["traded_qty"]):
         raise AssertionError(f"deep: expected {expected['trades']} trades of {expected['traded_qty']}, was {found}")
     return workload
+
+
+def deep_flow(folder: Path) -> Path:
+    """Write the generated flow, and beside it what every engine must make of it. Raises MissingWorkload."""
+    generator = Path(os.environ.get("ORDERWIRE_SHARED", _SHARED_DEFAULT)) / GENERATOR
+    if not generator.exists():
+        raise MissingWorkload(f"{generator} is missing: set ORDERWIRE_SHARED to the folder that has {GENERATOR}")
+    target = folder / "deep.csv"
+    arguments = [sys.executable, str(generator), str(DEEP_COMMANDS), str(DEEP_SEED), str(target), "deep"]
+    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)  # noqa: S603  # our own interpreter
+    return target
 
 
 def bitstamp() -> Workload:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
 _BUY = Side.BUY
 
+EXTERNAL_AGE_MAX_NS = 5_000_000_000
+"""An external reference price older than this no longer counts."""
+
 
 class PriceLevel:
     """Queue of the open orders at one price; `quantity` is their sum in lots."""
@@ -136,7 +139,7 @@ class BookSide:
 class Book:
     """Both sides of one instrument, its published sequence and its last trade."""
 
-    __slots__ = ("asks", "bids", "instrument", "last_price", "seq", "trade_id", "trades")
+    __slots__ = ("asks", "bids", "external", "instrument", "last_price", "seq", "trade_id", "trades")
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
@@ -145,6 +148,8 @@ class Book:
         self.seq = 0
         self.trade_id = 0
         self.last_price: int | None = None
+        self.external: tuple[int, int] | None = None
+        """Newest external reference price, and its time in UTC nanoseconds."""
         self.trades: list[TradeExecuted] = []
         """Trades since the last seal."""
 
@@ -175,6 +180,18 @@ class Book:
         if self.bids.best is not None and self.asks.best is not None:
             return (self.bids.best.price + self.asks.best.price) // 2
         return self.instrument.reference_price
+
+    def mark_price(self, timestamp_ns: int) -> int | None:
+        """Return the median of last price, mid and a young external reference, of those that exist, in ticks."""
+        known = [] if self.last_price is None else [self.last_price]
+        if self.bids.best is not None and self.asks.best is not None:
+            known.append((self.bids.best.price + self.asks.best.price) // 2)
+        if self.external is not None and timestamp_ns - self.external[1] < EXTERNAL_AGE_MAX_NS:
+            known.append(self.external[0])
+        known.sort()
+        if not known:
+            return None
+        return (known[0] + known[1]) // 2 if len(known) == 2 else known[len(known) // 2]
 
     def seal(self, epoch: int, engine_seq: int) -> BookDelta | None:
         """State the published change since the last seal; a net-zero change burns no sequence."""

@@ -13,10 +13,14 @@ from app.domain.enums import AccountStatus, OrderReason, OrderStatus
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import Instrument
 from app.engine.book import Book, BookSide
-from app.engine.state import Account, Order, State
+from app.engine.state import Account, Extras, Order, State
 from app.errors import JournalDamaged
 
 STATE_HASH_BYTES = 32
+
+
+class _Extras(msgspec.Struct, array_like=True):
+    due_ns: int | None = None
 
 
 class _Order(msgspec.Struct, array_like=True):
@@ -38,6 +42,7 @@ class _Order(msgspec.Struct, array_like=True):
     created_ns: int
     updated_ns: int
     engine_seq: int
+    extras: _Extras | None
 
 
 class _Account(msgspec.Struct, array_like=True):
@@ -56,6 +61,7 @@ class _Book(msgspec.Struct, array_like=True):
     bids: list[int]
     """Order ids, best price first, oldest first."""
     asks: list[int]
+    external: tuple[int, int] | None
 
 
 class _State(msgspec.Struct, array_like=True):
@@ -74,6 +80,8 @@ class _State(msgspec.Struct, array_like=True):
     """Ids of the remembered closed orders, oldest first."""
     books: list[_Book]
     transfers: list[tuple[int, str, str, str]]
+    timers: list[tuple[int, int, int | str]]
+    """(when, kind, whose), the first to act first."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -103,6 +111,7 @@ def dump(state: State, engine_version: int) -> bytes:
             [order.order_id for order in state.closed],
             [_dump_book(state.books[symbol]) for symbol in sorted(state.books)],
             sorted((account_id, transfer_id, *rest) for (account_id, transfer_id), rest in state.transfers.items()),
+            [(timer.due_ns, timer.kind, timer.whose) for timer in state.timers.all()],
         )
     )
 
@@ -145,6 +154,7 @@ def _restore(stored: _State) -> State:
     for item in stored.books:
         book = state.books[item.instrument.symbol] = Book(item.instrument)
         book.seq, book.trade_id, book.last_price = item.seq, item.trade_id, item.last_price
+        book.external = item.external
     for saved in stored.orders:
         _restore_order(state, saved)
     for item in stored.books:
@@ -157,6 +167,8 @@ def _restore(stored: _State) -> State:
     state.transfers = {
         (account_id, transfer_id): (asset, amount) for account_id, transfer_id, asset, amount in stored.transfers
     }
+    for due_ns, kind, whose in stored.timers:
+        state.timers.arm(due_ns, kind, whose)
     assert {EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID} <= state.accounts.keys()
     return state
 
@@ -169,6 +181,9 @@ def _restore_order(state: State, saved: _Order) -> None:
     order.notional, order.fees, order.fee_accrued = saved.notional, saved.fees, int(saved.fee_accrued)
     order.maker_rate, order.taker_rate, order.held = saved.maker_rate, saved.taker_rate, int(saved.held)
     order.created_ns, order.updated_ns, order.engine_seq = saved.created_ns, saved.updated_ns, saved.engine_seq
+    if saved.extras is not None:
+        order.extras = Extras()
+        order.extras.due_ns = saved.extras.due_ns
     state.orders[order.order_id] = order
     if order.status in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED):
         account.open_orders[order.order_id] = order
@@ -201,11 +216,20 @@ def _dump_order(order: Order) -> _Order:
         order.created_ns,
         order.updated_ns,
         order.engine_seq,
+        None if order.extras is None else _Extras(order.extras.due_ns),
     )
 
 
 def _dump_book(book: Book) -> _Book:
-    return _Book(book.instrument, book.seq, book.trade_id, book.last_price, _queue(book.bids), _queue(book.asks))
+    return _Book(
+        book.instrument,
+        book.seq,
+        book.trade_id,
+        book.last_price,
+        _queue(book.bids),
+        _queue(book.asks),
+        book.external,
+    )
 
 
 def _queue(side: BookSide) -> list[int]:

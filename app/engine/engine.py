@@ -23,6 +23,8 @@ from app.engine.matching import Matcher
 from app.engine.orders import OrderDesk
 from app.engine.recorder import Recorder
 from app.engine.state import State
+from app.engine.timekeeper import Timekeeper
+from app.engine.timers import EXPIRY
 
 ENGINE_VERSION = 2
 """Raised whenever equal commands could give other events; rows replay only under their own version."""
@@ -56,12 +58,14 @@ class Engine:
         matcher = Matcher(self.state, self._ledger, self._recorder)
         desk = OrderDesk(self.state, self._ledger, matcher, self._recorder)
         listing = Listing(self.state, self._ledger, matcher, self._recorder)
+        self._timekeeper = Timekeeper(self.state, self._recorder, {EXPIRY: matcher.expire}, [])
         self._tops: list[tuple[BookTop, Book]] = []
         self._handlers: dict[type, Callable[[Any], Outcome]] = {
             commands.PlaceOrder: desk.place,
             commands.CancelOrder: desk.cancel,
             commands.AmendOrder: desk.amend,
             commands.CancelAll: desk.cancel_all,
+            commands.Tick: self._timekeeper.tick,
             commands.CreateAsset: listing.create_asset,
             commands.CreateInstrument: listing.create_instrument,
             commands.UpdateInstrument: listing.update_instrument,
@@ -77,6 +81,11 @@ class Engine:
     def restore(cls, data: bytes, expected_hash: bytes) -> "Engine":
         """Return an engine as it was when `data` was taken. Raises JournalDamaged on any difference."""
         return cls(checkpoint.load(data, expected_hash, ENGINE_VERSION))
+
+    @property
+    def next_deadline(self) -> int | None:
+        """Return when a Tick is wanted, in UTC nanoseconds: 0 is at once, None is never as things stand."""
+        return self._timekeeper.next_deadline
 
     def checkpoint(self) -> bytes:
         """Return the whole state as canonical bytes; only between batches."""

@@ -5,12 +5,13 @@ Each function raises AssertionError with what it expected and what it found.
 
 from collections import defaultdict
 
-from app.domain.enums import OrderStatus
+from app.domain.enums import OrderStatus, TimeInForce
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.engine.book import BookSide
 from app.engine.ledger import Ledger
 from app.engine.recorder import Recorder
 from app.engine.state import State
+from app.engine.timers import EXPIRY
 
 
 def check(state: State) -> None:
@@ -18,6 +19,7 @@ def check(state: State) -> None:
     check_balances(state)
     check_books(state)
     check_orders(state)
+    check_timers(state)
 
 
 def check_balances(state: State) -> None:
@@ -81,3 +83,22 @@ def check_orders(state: State) -> None:
             f"{where}: status and quantity differ"
         )
         assert is_open or order.held == 0, f"{where}: still holds {order.held}"
+
+
+def check_timers(state: State) -> None:
+    """Timers in their order, and one for every open order that ends by time."""
+    timers = state.timers.all()
+    assert timers == sorted(timers), "timers out of order"
+    armed = {(timer.due_ns, timer.whose) for timer in timers if timer.kind == EXPIRY}
+    ends = {
+        (order.extras.due_ns, order.order_id)
+        for order in state.orders.values()
+        if order.extras is not None and order.extras.due_ns is not None
+    }
+    assert armed == ends, f"expected expiry timers {sorted(ends)}, were {sorted(armed, key=str)}"
+    for order in state.orders.values():
+        by_time = order.terms.time_in_force in (TimeInForce.GTD, TimeInForce.DAY)
+        expected = by_time and order.order_id in order.account.open_orders
+        assert ((order.extras is not None) and (order.extras.due_ns is not None)) == expected, (
+            f"order {order.order_id} ({order.status}): wrong end by time"
+        )

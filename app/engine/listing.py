@@ -31,10 +31,10 @@ from app.domain.identity import FIRST_ACCOUNT_ID
 from app.domain.instrument import MAX_SLIPPAGE_DEFAULT, ORDER_TYPES_FIRST_CUT, RATE_SCALE, Instrument, units_of
 from app.domain.outcomes import Outcome
 from app.engine.book import Book
+from app.engine.forms import DAY_NS, INTEGER_MAX
 from app.engine.ledger import AMOUNT_MAX, Ledger
 from app.engine.matching import Matcher
 from app.engine.recorder import Recorder, refuse
-from app.engine.risk import INTEGER_MAX
 from app.engine.state import Account, State
 
 ASSETS_MAX = 10_000
@@ -50,6 +50,7 @@ _FILTERS = (
     "max_slippage",
     "maker_fee",
     "taker_fee",
+    "session_close_ns",
 )
 
 
@@ -121,6 +122,7 @@ class Listing:
             taker_fee=command.taker_fee,
             order_types=ORDER_TYPES_FIRST_CUT if command.order_types is None else command.order_types,
             status=command.status,
+            session_close_ns=command.session_close_ns,
         )
         return self._list(instrument)
 
@@ -294,6 +296,8 @@ def invalid_field(instrument: Instrument) -> str | None:
     # A rebate above the taker fee would let two accounts drain the fee account.
     if instrument.taker_fee < -instrument.maker_fee:
         return "taker_fee"
+    if instrument.session_close_ns is None or not 0 <= instrument.session_close_ns < DAY_NS:
+        return "session_close_ns"
     if instrument.price_band is not None and instrument.reference_price is None:
         return "reference_price"
     # A type that is not built yet would be executed as another one.

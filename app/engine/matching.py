@@ -4,12 +4,13 @@ Makers are visited best price first, then oldest first; a trade happens at the m
 The incoming order is already accepted and holds its funds. Called by orders.py only.
 """
 
-from app.domain.enums import Liquidity, OrderReason, OrderStatus, SelfTradePrevention
-from app.domain.events import OrderAmended, OrderCanceled, TradeExecuted, TradePrevented
+from app.domain.enums import Liquidity, OrderReason, OrderStatus, SelfTradePrevention, TimeInForce
+from app.domain.events import OrderAmended, OrderCanceled, OrderExpired, TradeExecuted, TradePrevented
 from app.engine.book import Book, PriceLevel
 from app.engine.ledger import Ledger, trade_rates
 from app.engine.recorder import Recorder
 from app.engine.state import CLOSED_ORDERS_MAX, Order, State
+from app.engine.timers import EXPIRY
 
 COMMAND_ORDER_OPERATIONS_MAX = 5_000
 """Resting orders that one command may touch; a larger sweep ends there and the rest is canceled."""
@@ -17,14 +18,18 @@ COMMAND_ORDER_OPERATIONS_MAX = 5_000
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
 _MAKER = Liquidity.MAKER
 _TAKER = Liquidity.TAKER
+_REASON_DAY_END = OrderReason.DAY_END
+_REASON_GTD = OrderReason.GTD
 _REASON_SELF_TRADE = OrderReason.SELF_TRADE
 _REASON_SWEEP_LIMIT = OrderReason.SWEEP_LIMIT
 _CANCELED = OrderStatus.CANCELED
+_EXPIRED = OrderStatus.EXPIRED
 _FILLED = OrderStatus.FILLED
 _PARTIALLY_FILLED = OrderStatus.PARTIALLY_FILLED
 _STP_CANCEL_NEWEST = SelfTradePrevention.CANCEL_NEWEST
 _STP_CANCEL_OLDEST = SelfTradePrevention.CANCEL_OLDEST
 _STP_DECREMENT = SelfTradePrevention.DECREMENT
+_DAY = TimeInForce.DAY
 
 
 class Matcher:
@@ -148,17 +153,34 @@ class Matcher:
 
     def close(self, order: Order, reason: OrderReason) -> None:
         """End an order that is not in the book: state the cancel, release its hold."""
-        order.status = _CANCELED
+        self._end(order, _CANCELED, reason, OrderCanceled)
+
+    def expire(self, order_id: int) -> None:
+        """End an open order whose timer came due."""
+        order = self._state.orders[order_id]
+        assert order.extras is not None, f"order {order_id} expires without a time"
+        order.extras.due_ns = None
+        if order.level is not None:
+            (order.book.bids if order.is_buy else order.book.asks).remove(order)
+            self._recorder.books[order.terms.symbol] = order.book
+        self._end(order, _EXPIRED, _REASON_DAY_END if order.terms.time_in_force is _DAY else _REASON_GTD, OrderExpired)
+
+    def _end(self, order: Order, status: OrderStatus, reason: OrderReason, kind: type) -> None:
+        order.status = status
         order.reason = reason
         order.remaining = 0
         self._ledger.release(order)
-        self._recorder.order(OrderCanceled, order)
+        self._recorder.order(kind, order)
         self._forget(order)
 
     def _forget(self, order: Order) -> None:
         """Move an ended order to the remembered ones; the oldest of those makes room."""
         state = self._state
         del order.account.open_orders[order.order_id]
+        extras = order.extras
+        if extras is not None and extras.due_ns is not None:
+            state.timers.disarm(extras.due_ns, EXPIRY, order.order_id)
+            extras.due_ns = None
         state.closed.append(order)
         if len(state.closed) > CLOSED_ORDERS_MAX:
             oldest = state.closed.popleft()

@@ -17,12 +17,13 @@ from app.domain.events import (
     Rejection,
 )
 from app.domain.outcomes import Outcome
-from app.engine import risk
+from app.engine import forms, risk
 from app.engine.book import Book
 from app.engine.ledger import Ledger
 from app.engine.matching import Matcher, fillable
 from app.engine.recorder import Recorder, refuse
-from app.engine.state import Account, Order, State
+from app.engine.state import Account, Extras, Order, State
+from app.engine.timers import EXPIRY
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
 _REASON_CANCEL_ALL = OrderReason.CANCEL_ALL
@@ -38,6 +39,7 @@ _PRIORITY_KEPT = Priority.KEPT
 _PRIORITY_LOST = Priority.LOST
 _FOK = TimeInForce.FOK
 _IOC = TimeInForce.IOC
+_ENDS_BY_TIME = (TimeInForce.GTD, TimeInForce.DAY)
 
 
 class OrderDesk:
@@ -76,17 +78,32 @@ class OrderDesk:
         missing = self._ledger.hold(order)
         if missing:
             return self._reject(terms, account, self._insufficient(order))
-        state.last_order_id += 1
-        order.created_ns = state.timestamp_ns
-        state.orders[order.order_id] = order
-        account.open_orders[order.order_id] = order
-        if client_order_id is not None:
-            account.client_ids[client_order_id] = order
-        self._recorder.order(OrderAccepted, order)
+        self._accept(order)
         self._matcher.match(order)
         if order.remaining:
             self._rest(order)
         return self._order_outcome(order)
+
+    def _accept(self, order: Order) -> None:
+        """Make an order that passed every check known under its ids, and state it."""
+        state, terms, account = self._state, order.terms, order.account
+        state.last_order_id = order.order_id
+        order.created_ns = state.timestamp_ns
+        state.orders[order.order_id] = order
+        account.open_orders[order.order_id] = order
+        if terms.client_order_id is not None:
+            account.client_ids[terms.client_order_id] = order
+        if terms.time_in_force in _ENDS_BY_TIME:
+            self._end_by_time(order)
+        self._recorder.order(OrderAccepted, order)
+
+    def _end_by_time(self, order: Order) -> None:
+        """Arm the timer of a gtd or day order."""
+        due = forms.end_of(order.terms, order.book.instrument, order.created_ns)
+        assert due is not None, "check_form admits a gtd order only with its end"
+        order.extras = order.extras or Extras()
+        order.extras.due_ns = due
+        self._state.timers.arm(due, EXPIRY, order.order_id)
 
     def _repeated(self, known: Order, terms: PlaceOrder) -> Outcome:
         """Answer a client_order_id seen before: the order as it is now, or a refusal if the body differs."""
@@ -102,7 +119,7 @@ class OrderDesk:
         instrument = book.instrument
         rejection = risk.check_status(instrument, account, post_only=terms.post_only is not None)
         if rejection is None:
-            rejection = risk.check_form(terms, instrument)
+            rejection = forms.check_form(terms, book, self._state.timestamp_ns)
         if rejection is not None:
             return 0, rejection
         price, rejection = self._price(terms, book)

@@ -13,6 +13,7 @@ from app.domain.enums import AccountStatus, OrderReason, OrderStatus, Side
 from app.domain.events import OrderState, PrivateEvent, SystemEvent
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID, FIRST_ACCOUNT_ID
 from app.engine.book import Book, PriceLevel
+from app.engine.timers import Timers
 
 CLOSED_ORDERS_MAX = 250_000
 """Closed orders that are remembered for idempotency; older ones are in the projection."""
@@ -65,6 +66,16 @@ class Account:
         return balance
 
 
+class Extras:
+    """What only few orders have; an order without any of it has no extras."""
+
+    __slots__ = ("due_ns",)
+
+    def __init__(self) -> None:
+        self.due_ns: int | None = None
+        """When the order expires; its timer is armed as long as it is open."""
+
+
 class Order:
     """An accepted order. `terms` never change; price and quantity do, by amends."""
 
@@ -75,6 +86,7 @@ class Order:
         "book",
         "created_ns",
         "engine_seq",
+        "extras",
         "fee_accrued",
         "fees",
         "filled",
@@ -120,6 +132,7 @@ class Order:
         self.created_ns = 0
         self.updated_ns = 0
         self.engine_seq = 0
+        self.extras: Extras | None = None
         self.level: PriceLevel | None = None
         self.ahead: Order | None = None
         self.behind: Order | None = None
@@ -167,5 +180,6 @@ class State:
         """Remembered closed orders, oldest first."""
         self.transfers: dict[tuple[int, str], tuple[str, str]] = {}
         """Per account and transfer_id: asset and signed amount text; kept for ever."""
+        self.timers = Timers()
         self.system: list[SystemEvent] = []
         """System events since the last seal."""

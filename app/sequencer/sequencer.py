@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 import structlog
 
-from app.domain.commands import CancelAll, CancelOrder, Command
+from app.domain.commands import CancelAll, CancelOrder, Command, Tick
 from app.domain.events import EpochStarted, InstrumentListed
 from app.domain.outcomes import Outcome
 from app.engine.engine import ENGINE_VERSION, Engine, Sealed
@@ -44,6 +44,8 @@ BEAT_IDLE_S = 0.25
 HASH_FREE_S = 0.1
 """A state hash that takes more of the processor stops trading noticeably: it is made at most every HASH_EVERY_S."""
 HASH_EVERY_S = 60.0
+TICK = Tick()
+TICK_DATA = encode(TICK)
 COMMIT_AGE_MAX_S = 1.0
 """A commit that takes longer stops new commands until it is settled."""
 
@@ -210,14 +212,30 @@ class Sequencer:
             # Applying was cut short: give sockets one turn, then go on.
             await asyncio.sleep(0)
             return
+        beat_at = time.monotonic() + BEAT_IDLE_S
         while not self._wake.is_set():
+            due = self._seconds_to_deadline()
+            if due <= 0:
+                await asyncio.sleep(0)
+                return
             try:
-                async with asyncio.timeout(BEAT_IDLE_S):
+                async with asyncio.timeout(max(min(due, beat_at - time.monotonic()), 0)):
                     await self._wake.wait()
             except TimeoutError:
-                if self._flight is None:
-                    await self._journal.beat(self.term, self.head_seq, self._head_hash)
+                if time.monotonic() >= beat_at:
+                    beat_at += BEAT_IDLE_S
+                    if self._flight is None:
+                        await self._journal.beat(self.term, self.head_seq, self._head_hash)
         self._wake.clear()
+
+    def _seconds_to_deadline(self) -> float:
+        """Return how long the engine can go without a Tick; while a batch is open, its head was the place for one."""
+        deadline = None if self._commands or self._stopping else self._engine.next_deadline
+        return float("inf") if deadline is None else (deadline - self._now_ns()) / 1e9
+
+    def _now_ns(self) -> int:
+        """Return the time a batch would have now."""
+        return max(self._clock.now_ns(), self._engine.state.timestamp_ns)
 
     @property
     def _full(self) -> bool:
@@ -232,8 +250,8 @@ class Sequencer:
         """Apply queued commands to the open batch, within its bounds and one slice of time."""
         queue = self._queue
         started = time.monotonic()
-        if queue and not self._commands:
-            self._engine.begin(self._clock.now_ns())
+        if not self._commands:
+            self._begin()
         while queue and not self._full:
             item = queue.popleft()
             now = time.monotonic()
@@ -247,6 +265,18 @@ class Sequencer:
                 self._answers.append((item.connection, item.request_id, self._engine.outcome))
             if now - started > APPLY_SLICE_S:
                 return
+
+    def _begin(self) -> None:
+        """Open a batch if there is something for it; a Tick that is due stands at its head."""
+        now_ns, deadline = self._now_ns(), self._engine.next_deadline
+        is_due = deadline is not None and deadline <= now_ns and not self._stopping
+        if not self._queue and not is_due:
+            return
+        self._engine.begin(now_ns)
+        if is_due:
+            self._events += len(self._engine.apply(TICK))
+            self._commands.append(TICK_DATA)
+            self._bytes += len(TICK_DATA)
 
     def _refuse_late(self, item: Queued) -> None:
         if item.connection is not None:

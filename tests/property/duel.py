@@ -65,7 +65,7 @@ class Duel:
         self.model.begin(self.now_ns)
         if "ticks" not in GROUPS:
             return None
-        deadline: int | None = self.engine.next_deadline  # type: ignore[attr-defined]
+        deadline: int | None = self.engine.next_deadline
         return self.apply(Tick()) if deadline is not None and deadline <= self.now_ns else None
 
     def apply(self, command: Command) -> list[Event]:
@@ -97,7 +97,7 @@ class Duel:
             compare("outcome after seal", ours, theirs)
         self._outcomes.clear()
         if "ticks" in GROUPS:
-            compare("next deadline", self.engine.next_deadline, self.model.next_deadline)  # type: ignore[attr-defined]
+            compare("next deadline", self.engine.next_deadline, self.model.next_deadline)
         try:
             invariants.check(self.engine.state)
         except AssertionError as error:

@@ -93,7 +93,7 @@ class Exchange:
 def steps(events: list[Event]) -> list[tuple[int, str, str | None]]:
     """Return what became of which order: id, event, reason."""
     return [
-        (each.order.order_id, type(each).__struct_config__.tag.removeprefix("order."), each.order.reason)  # type: ignore[union-attr]
+        (each.order.order_id, type(each).__struct_config__.tag.removeprefix("order."), each.order.reason)  # type: ignore[union-attr]  # every event has a tag
         for each in events
         if isinstance(each, OrderEvent)
     ]

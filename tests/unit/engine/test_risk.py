@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.commands import PlaceOrder, SetLimits, UpdateAccount
 from app.domain.enums import AccountStatus, InstrumentStatus, OrderType, PostOnly, TimeInForce
-from app.engine.risk import INTEGER_MAX
+from app.engine.forms import INTEGER_MAX
 from app.protocol.records import encode
 from tests.unit.engine.builders import (
     ALICE,
@@ -101,10 +101,13 @@ def test_frozen_account_is_still_filled_as_maker() -> None:
         ({"type": OrderType.STOP}, "type_not_allowed", "type"),
         ({"type": OrderType.MARKET, "time_in_force": IOC}, "invalid_request", "price"),
         ({"type": OrderType.MARKET, "price": None}, "invalid_request", "time_in_force"),
-        ({"type": OrderType.MARKET, "price": None, "post_only": PostOnly.REJECT}, "invalid_request", "post_only"),
+        (
+            {"type": OrderType.MARKET, "price": None, "time_in_force": IOC, "post_only": PostOnly.REJECT},
+            "invalid_request",
+            "post_only",
+        ),
         ({"price": None}, "invalid_request", "price"),
-        ({"time_in_force": TimeInForce.GTD}, "type_not_allowed", "time_in_force"),
-        ({"time_in_force": TimeInForce.DAY}, "type_not_allowed", "time_in_force"),
+        ({"time_in_force": TimeInForce.GTD}, "invalid_request", "expire_ns"),
         ({"time_in_force": IOC, "post_only": PostOnly.REPRICE}, "invalid_request", "post_only"),
     ],
 )
@@ -295,7 +298,7 @@ def test_first_failing_check_names_the_refusal() -> None:
     accepted(engine, SetLimits({"open_orders": 0}))
     accepted(engine, UpdateAccount(ALICE, AccountStatus.FROZEN))
     accepted(engine, update(status="halted"))
-    bad = buy(ALICE, quantity=6, price=500, time_in_force=TimeInForce.DAY)
+    bad = buy(ALICE, quantity=6, price=500, expire_ns=1)
     found = [reason_of(engine, bad)]
     accepted(engine, update(status="open"))
     found.append(reason_of(engine, bad))
@@ -307,7 +310,7 @@ def test_first_failing_check_names_the_refusal() -> None:
     accepted(engine, SetLimits({"open_orders": 1}))
     found.append(reason_of(engine, buy(ALICE, quantity=5, price=100)))
     assert found == [
-        "instrument_halted", "account_frozen", "type_not_allowed", "quantity_out_of_range", "price_band",
+        "instrument_halted", "account_frozen", "invalid_request", "quantity_out_of_range", "price_band",
         "open_order_limit", "insufficient_balance",
     ]  # fmt: skip
 

@@ -1,25 +1,39 @@
 """The leader's loop with a hand-driven journal: what is visible when, and what is refused."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import msgspec
 import pytest
 
-from app.domain.commands import CancelOrder, Command, CreateAccount, CreateAsset, CreateInstrument, StartEpoch
+from app.domain.commands import (
+    CancelOrder,
+    Command,
+    CreateAccount,
+    CreateAsset,
+    CreateInstrument,
+    Deposit,
+    PlaceOrder,
+    StartEpoch,
+    Tick,
+)
+from app.domain.enums import OrderType, Side, TimeInForce
 from app.domain.outcomes import Outcome
 from app.engine.engine import Engine
 from app.errors import Fenced
 from app.link.frames import Answer, Refusal, Reply, StatusAnswer, Submit, decode_reply
 from app.link.server import Connection
 from app.protocol.ports import BusEntry
-from app.protocol.records import GENESIS_HASH, decode_batch, encode
+from app.protocol.records import GENESIS_HASH, decode_batch, decode_command, encode
 from app.sequencer import sequencer as module
 from app.sequencer.clock import LeaderClock
 from app.sequencer.publisher import Publisher
 from app.sequencer.sequencer import CANCEL_RESERVE, QUEUE_COMMANDS_MAX, Sequencer
 from app.storage.journal import Journal, JournalRow
+
+LEADER_CLOCK = LeaderClock(0, wall=lambda: 0)
 
 
 class HandJournal:
@@ -77,7 +91,7 @@ class Leader:
             engine=Engine(),
             journal=cast(Journal, self.journal),
             head_hash=GENESIS_HASH,
-            clock=LeaderClock(0, wall=lambda: 0),
+            clock=LEADER_CLOCK,
             publisher=cast(Publisher, self.publisher),
             shard=0,
             term=1,
@@ -265,3 +279,84 @@ async def test_a_stopping_leader_commits_what_it_took_and_refuses_the_rest() -> 
     await running
     assert sorted(leader.answers()) == [1]
     assert leader.refusals() == {refused: "engine_unavailable"}
+
+
+# ---- time --------------------------------------------------------------------------------------
+
+MILLISECOND_NS = 1_000_000
+ENDLESS_NS = 10**18
+MARKET: tuple[Command, ...] = (
+    CreateAsset("USD", 2),
+    CreateAsset("X", 0),
+    CreateInstrument("X-USD", "X", "USD", "0.01", "1"),
+    CreateAccount("a"),
+    Deposit(1001, "USD", "1000000", "seed"),
+)
+
+
+def bid_until(expire_ns: int) -> PlaceOrder:
+    return PlaceOrder(
+        1001, "X-USD", Side.BUY, OrderType.LIMIT, 1, 1, time_in_force=TimeInForce.GTD, expire_ns=expire_ns
+    )
+
+
+def commands_of(row: JournalRow) -> list[Command]:
+    return [decode_command(data) for data in decode_batch(row.body).commands]
+
+
+async def row_number(leader: Leader, number: int) -> JournalRow:
+    """Wait for a row to be appended, at most a second."""
+    for _ in range(200):
+        if len(leader.journal.rows) >= number:
+            break
+        await asyncio.sleep(0.005)
+    return leader.journal.rows[number - 1]
+
+
+async def test_an_idle_leader_wakes_up_for_the_engines_deadline(leader: Leader) -> None:
+    due_ns = LEADER_CLOCK.now_ns() + 30 * MILLISECOND_NS
+    for command in (*MARKET, bid_until(due_ns)):
+        leader.submit(command)
+    await settle()
+    await leader.commit()
+    assert len(leader.journal.rows) == 1
+    row = await row_number(leader, 2)
+    assert commands_of(row) == [Tick()]
+    assert row.timestamp_ns >= due_ns
+    await leader.commit()
+    assert await status(leader)
+    assert len(leader.journal.rows) == 2
+
+
+async def test_a_tick_that_is_due_stands_at_the_head_of_the_batch_before_client_commands(leader: Leader) -> None:
+    due_ns = LEADER_CLOCK.now_ns() + 20 * MILLISECOND_NS
+    for command in (*MARKET, bid_until(due_ns), bid_until(ENDLESS_NS)):
+        leader.submit(command)
+    await settle()
+    while LEADER_CLOCK.now_ns() < due_ns:
+        time.sleep(0.005)  # noqa: ASYNC251  # the loop must not run meanwhile
+    leader.submit(CancelOrder(1001, 2))
+    await leader.commit()
+    assert commands_of(leader.journal.rows[1]) == [Tick(), CancelOrder(1001, 2)]
+
+
+async def test_without_a_deadline_no_tick_is_made(leader: Leader) -> None:
+    for command in (*MARKET, bid_until(ENDLESS_NS)):
+        leader.submit(command)
+    await settle()
+    await leader.commit()
+    await asyncio.sleep(0.05)
+    leader.submit(CreateAccount("b"))
+    await settle()
+    assert commands_of(leader.journal.rows[1]) == [CreateAccount("b")]
+
+
+async def test_a_leader_that_stops_begins_nothing_that_time_would_do(leader: Leader) -> None:
+    due_ns = LEADER_CLOCK.now_ns() + 5 * MILLISECOND_NS
+    for command in (*MARKET, bid_until(due_ns)):
+        leader.submit(command)
+    await settle()
+    leader.sequencer.stop()
+    await asyncio.sleep(0.01)
+    await leader.commit()
+    assert len(leader.journal.rows) == 1
