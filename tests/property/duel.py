@@ -12,7 +12,7 @@ from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, Tic
 from app.domain.enums import Side
 from app.domain.events import Event
 from app.domain.outcomes import Outcome
-from app.engine import invariants, matching
+from app.engine import invariants, matching, timekeeper
 from app.engine.engine import Engine, Sealed
 from tests.property.groups import GROUPS
 from tests.property.profiles import MILLISECOND_NS, Profile
@@ -133,6 +133,7 @@ def bounds_of(profile: Profile) -> Iterator[None]:
     with (
         patch.object(matching, "COMMAND_ORDER_OPERATIONS_MAX", profile.operations_max),
         patch.object(matching, "CLOSED_ORDERS_MAX", profile.closed_orders_max),
+        patch.object(timekeeper, "TICK_OPERATIONS_MAX", profile.operations_max),
     ):
         yield
 
