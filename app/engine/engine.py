@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 from app.domain import commands
 from app.domain.commands import Command
-from app.domain.events import BookDelta, Event, PrivateEvent, SystemEvent, TradeExecuted
+from app.domain.events import AuctionIndicated, BookDelta, Event, PrivateEvent, SystemEvent, TradeExecuted
 from app.domain.outcomes import BookTop, Outcome
 from app.engine import checkpoint
+from app.engine.amends import AmendDesk
 from app.engine.book import Book
 from app.engine.ledger import Ledger
 from app.engine.listing import Listing
@@ -36,6 +37,8 @@ class SealedBook(NamedTuple):
     symbol: str
     delta: BookDelta | None
     trades: list[TradeExecuted]
+    auction: AuctionIndicated | None = None
+    """Set when the batch changed where the book's call auction would uncross."""
 
 
 class Sealed(NamedTuple):
@@ -56,14 +59,16 @@ class Engine:
         self._recorder = Recorder(self.state)
         self._ledger = Ledger(self.state, self._recorder)
         matcher = Matcher(self.state, self._ledger, self._recorder)
-        desk = OrderDesk(self.state, self._ledger, matcher, self._recorder)
-        listing = Listing(self.state, self._ledger, matcher, self._recorder)
+        parts = self.state, self._ledger, matcher, self._recorder
+        desk = OrderDesk(*parts)
+        amends = AmendDesk(*parts)
+        listing = Listing(*parts)
         self._timekeeper = Timekeeper(self.state, self._recorder, {EXPIRY: matcher.expire}, [])
         self._tops: list[tuple[BookTop, Book]] = []
         self._handlers: dict[type, Callable[[Any], Outcome]] = {
             commands.PlaceOrder: desk.place,
             commands.CancelOrder: desk.cancel,
-            commands.AmendOrder: desk.amend,
+            commands.AmendOrder: amends.amend,
             commands.CancelAll: desk.cancel_all,
             commands.Tick: self._timekeeper.tick,
             commands.CreateAsset: listing.create_asset,

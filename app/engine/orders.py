@@ -1,17 +1,14 @@
-"""Place, cancel and amend: from a command to a changed book, or to a refusal that changes nothing.
+"""Place and cancel: from a command to a changed book, or to a refusal that changes nothing.
 
 Each method returns the outcome of its command; events go to the recorder on the way.
 """
 
 import msgspec
 
-from app.domain.commands import AmendOrder, CancelAll, CancelOrder, PlaceOrder
-from app.domain.decimals import Step, count_steps
-from app.domain.enums import OrderReason, OrderStatus, OrderType, PostOnly, Priority, RejectReason, TimeInForce
+from app.domain.commands import CancelAll, CancelOrder, PlaceOrder
+from app.domain.enums import OrderReason, OrderType, RejectReason, TimeInForce
 from app.domain.events import (
     OrderAccepted,
-    OrderAmended,
-    OrderAmendRejected,
     OrderCancelRejected,
     OrderRejected,
     Rejection,
@@ -19,39 +16,24 @@ from app.domain.events import (
 from app.domain.outcomes import Outcome
 from app.engine import forms, risk
 from app.engine.book import Book
-from app.engine.ledger import Ledger
-from app.engine.matching import Matcher, fillable
-from app.engine.recorder import Recorder, refuse
-from app.engine.state import Account, Extras, Order, State
+from app.engine.desk import Desk
+from app.engine.matching import fillable
+from app.engine.recorder import refuse
+from app.engine.state import Account, Extras, Order
 from app.engine.timers import EXPIRY
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
 _REASON_CANCEL_ALL = OrderReason.CANCEL_ALL
-_REASON_IOC_REMAINDER = OrderReason.IOC_REMAINDER
-_REASON_NO_LIQUIDITY = OrderReason.NO_LIQUIDITY
-_REASON_SLIPPAGE_CAP = OrderReason.SLIPPAGE_CAP
 _REASON_USER = OrderReason.USER
-_OPEN = OrderStatus.OPEN
-_PARTIALLY_FILLED = OrderStatus.PARTIALLY_FILLED
 _MARKET = OrderType.MARKET
-_POST_ONLY_REPRICE = PostOnly.REPRICE
-_PRIORITY_KEPT = Priority.KEPT
-_PRIORITY_LOST = Priority.LOST
 _FOK = TimeInForce.FOK
-_IOC = TimeInForce.IOC
 _ENDS_BY_TIME = (TimeInForce.GTD, TimeInForce.DAY)
 
 
-class OrderDesk:
+class OrderDesk(Desk):
     """Executes the order commands."""
 
-    __slots__ = ("_ledger", "_matcher", "_recorder", "_state")
-
-    def __init__(self, state: State, ledger: Ledger, matcher: Matcher, recorder: Recorder) -> None:
-        self._state = state
-        self._ledger = ledger
-        self._matcher = matcher
-        self._recorder = recorder
+    __slots__ = ()
 
     # ---- place -------------------------------------------------------------------------------
 
@@ -146,40 +128,10 @@ class OrderDesk:
             return self._post_only_price(book, terms, price)
         return price, None
 
-    def _post_only_price(self, book: Book, terms: PlaceOrder, price: int) -> tuple[int, Rejection | None]:
-        """Return a price that does not take, or the refusal."""
-        is_buy = book.side(terms.side) is book.bids
-        best = book.opposite(terms.side).best
-        if best is None or (price < best.price if is_buy else price > best.price):
-            return price, None
-        if terms.post_only is _POST_ONLY_REPRICE:
-            price = best.price - 1 if is_buy else best.price + 1
-            if price > 0:
-                return price, None
-        return 0, refuse(
-            RejectReason.POST_ONLY_WOULD_TAKE, field="price", limit=best.price, actual=terms.price, unit="ticks"
-        )
-
-    def _rest(self, order: Order) -> None:
-        """Put what is left in the book, or cancel it if it must not rest."""
-        terms = order.terms
-        if terms.type is _MARKET:
-            empty = order.book.opposite(terms.side).best is None
-            self._matcher.close(order, _REASON_NO_LIQUIDITY if empty else _REASON_SLIPPAGE_CAP)
-        elif terms.time_in_force is _IOC:
-            self._matcher.close(order, _REASON_IOC_REMAINDER)
-        else:
-            (order.book.bids if order.is_buy else order.book.asks).add(order)
-
     def _reject(self, terms: PlaceOrder, account: Account, rejection: Rejection) -> Outcome:
         account.seq += 1
         self._recorder.private(account, OrderRejected(account.seq, self._state.sequence, terms, rejection))
         return self._outcome(rejection=rejection)
-
-    def _insufficient(self, order: Order) -> Rejection:
-        balance = self._ledger.hold_balance(order)
-        required = self._ledger.required_hold(order) - order.held
-        return refuse(RejectReason.INSUFFICIENT_BALANCE, limit=balance.available, actual=required, unit=balance.asset)
 
     # ---- cancel ------------------------------------------------------------------------------
 
@@ -224,137 +176,3 @@ class OrderDesk:
             self._recorder.books[order.terms.symbol] = order.book
             self._matcher.cancel(order, _REASON_CANCEL_ALL)
         return self._outcome(orders=[order.snapshot() for order in chosen])
-
-    def _not_open(self, order: Order | None, account: Account, symbols: tuple[str, ...] | None) -> Rejection | None:
-        """Return the refusal for an order that is not there, not the caller's, or ended."""
-        if order is None or order.account is not account:
-            return refuse(RejectReason.UNKNOWN_ORDER)
-        if symbols is not None and order.terms.symbol not in symbols:
-            return refuse(RejectReason.UNKNOWN_ORDER)
-        if order.status not in (_OPEN, _PARTIALLY_FILLED):
-            return refuse(RejectReason.ORDER_NOT_OPEN)
-        return None
-
-    # ---- amend -------------------------------------------------------------------------------
-
-    def amend(self, command: AmendOrder) -> Outcome:
-        """Change price or total quantity; a smaller quantity at the same price keeps the place in the queue."""
-        account = self._state.accounts.get(command.account_id)
-        if account is None:
-            return self._outcome(rejection=refuse(RejectReason.NOT_FOUND))
-        order = self._state.orders.get(command.order_id)
-        rejection = self._not_open(order, account, command.symbols)
-        if rejection is not None or order is None:
-            return self._refuse_amend(command, account, rejection or refuse(RejectReason.UNKNOWN_ORDER))
-        if command.if_version is not None and command.if_version != order.version:
-            rejection = refuse(
-                RejectReason.VERSION_CONFLICT,
-                field="if_version",
-                limit=order.version,
-                actual=command.if_version,
-                unit="count",
-            )
-            return self._refuse_amend(command, account, rejection)
-        price, quantity = amended_numbers(command, order)
-        if price is None:
-            return self._refuse_amend(command, account, refuse(RejectReason.INVALID_PRICE_TICK, field="price"))
-        if quantity is None:
-            return self._refuse_amend(command, account, refuse(RejectReason.INVALID_QUANTITY_LOT, field="quantity"))
-        if quantity <= order.filled:
-            self._matcher.cancel(order, _REASON_USER)
-            return self._order_outcome(order, _PRIORITY_LOST)
-        if price == order.price and quantity <= order.quantity:
-            return self._shrink(command, order, quantity)
-        return self._move(command, order, price, quantity)
-
-    def _shrink(self, command: AmendOrder, order: Order, quantity: int) -> Outcome:
-        """Lower the quantity in place; no change at all is no event."""
-        if quantity < order.quantity:
-            instrument = order.book.instrument
-            rejection = risk.check_numbers(instrument, order.price, quantity)
-            if rejection is not None:
-                return self._refuse_amend(command, order.account, rejection)
-            less = order.quantity - quantity
-            (order.book.bids if order.is_buy else order.book.asks).reduce(order, less)
-            order.remaining -= less
-            order.quantity = quantity
-            order.reason = None
-            self._ledger.hold(order)
-            self._recorder.order(OrderAmended, order)
-        return self._order_outcome(order, _PRIORITY_KEPT)
-
-    def _move(self, command: AmendOrder, order: Order, price: int, quantity: int) -> Outcome:
-        """Give the order a new price or a larger quantity at the back of the queue; it may trade at once."""
-        book, terms = order.book, order.terms
-        rejection = risk.check_status(book.instrument, order.account, post_only=terms.post_only is not None)
-        if rejection is None and terms.post_only is not None:
-            price, rejection = self._post_only_price(book, msgspec.structs.replace(terms, price=price), price)
-            if rejection is None and price == order.price and quantity <= order.quantity:
-                # Repriced to where it already is: nothing that would cost it its place.
-                return self._shrink(command, order, quantity)
-        if rejection is None:
-            rejection = risk.check_numbers(book.instrument, price, quantity)
-        if rejection is None:
-            rejection = risk.check_sums(book, terms.side, price, quantity - order.filled, order)
-        if rejection is None:
-            rejection = risk.check_band(book, price)
-        if rejection is not None:
-            return self._refuse_amend(command, order.account, rejection)
-        before = (order.price, order.quantity, order.remaining)
-        side = book.bids if order.is_buy else book.asks
-        # The level needs the old remaining quantity, the hold the new one: leave the book first.
-        remaining = quantity - order.filled
-        order.price, order.quantity, order.remaining = price, quantity, remaining
-        missing = self._ledger.hold(order)
-        if missing:
-            rejection = self._insufficient(order)
-            order.price, order.quantity, order.remaining = before
-            return self._refuse_amend(command, order.account, rejection)
-        order.remaining = before[2]
-        side.remove(order)
-        order.remaining = remaining
-        order.reason = None
-        self._recorder.order(OrderAmended, order)
-        self._matcher.match(order)
-        if order.remaining:
-            side.add(order)
-        return self._order_outcome(order, _PRIORITY_LOST)
-
-    def _refuse_amend(self, command: AmendOrder, account: Account, rejection: Rejection) -> Outcome:
-        account.seq += 1
-        event = OrderAmendRejected(account.seq, self._state.sequence, account.account_id, command.order_id, rejection)
-        self._recorder.private(account, event)
-        return self._outcome(rejection=rejection)
-
-    # ---- outcomes ----------------------------------------------------------------------------
-
-    def _order_outcome(self, order: Order, priority: Priority | None = None) -> Outcome:
-        state = self._state
-        book = order.book
-        self._recorder.books[book.instrument.symbol] = book
-        return Outcome(
-            state.sequence,
-            state.timestamp_ns,
-            None,
-            self._recorder.state_of(order),
-            self._recorder.fills,
-            book.top(state.epoch),
-            False,
-            priority,
-        )
-
-    def _outcome(self, **members: object) -> Outcome:
-        state = self._state
-        return Outcome(state.sequence, state.timestamp_ns, **members)  # type: ignore[arg-type]  # members of Outcome by name
-
-
-def amended_numbers(command: AmendOrder, order: Order) -> tuple[int | None, int | None]:
-    """Return the new price in ticks and total quantity in lots; None for one that is not an exact multiple."""
-    instrument = order.book.instrument
-    price: int | None = order.price if command.price is None else command.price
-    quantity: int | None = order.quantity if command.quantity is None else command.quantity
-    if command.price is not None and command.price_scale is not None:
-        price = count_steps(Step(command.price, command.price_scale), instrument.tick)
-    if command.quantity is not None and command.quantity_scale is not None:
-        quantity = count_steps(Step(command.quantity, command.quantity_scale), instrument.lot)
-    return price, quantity

@@ -10,7 +10,7 @@ from hashlib import blake2b
 import msgspec
 
 from app.domain.commands import Command
-from app.domain.events import BookDelta, PrivateEvent, SystemEvent, TradeExecuted
+from app.domain.events import AuctionIndicated, BookDelta, PrivateEvent, SystemEvent, TradeExecuted
 
 BATCH_COMMANDS_MAX = 256
 BATCH_EVENTS_MAX = 20_000
@@ -20,10 +20,12 @@ GENESIS_HASH = bytes(HASH_BYTES)
 
 
 class BookRecord(msgspec.Struct, frozen=True, array_like=True):
-    """What a batch did to one book: its published delta, if any, and its trades."""
+    """What a batch did to one book: its published delta, if any, its trades, and where its auction stands."""
 
     delta: BookDelta | None
     trades: list[TradeExecuted]
+    auction: AuctionIndicated | None = None
+    """Set when the batch changed where a call auction would uncross."""
 
 
 class BatchRecord(msgspec.Struct, frozen=True, array_like=True):

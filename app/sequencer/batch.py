@@ -17,7 +17,7 @@ def build_record(sealed: Sealed, commands: list[bytes], *, last_seq: int, term: 
         timestamp_ns,
         commands,
         [(account_id, encode(events)) for account_id, events in sealed.accounts],
-        [(book.symbol, encode(BookRecord(book.delta, book.trades))) for book in sealed.books],
+        [(book.symbol, encode(BookRecord(book.delta, book.trades, book.auction))) for book in sealed.books],
         _system(sealed.system),
     )
 

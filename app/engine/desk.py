@@ -1,0 +1,95 @@
+"""What placing, amending and triggering an order share: prices that do not take, resting, and answers.
+
+Events go to the recorder on the way; each command's method returns its outcome.
+"""
+
+from app.domain.commands import PlaceOrder
+from app.domain.enums import OrderReason, OrderStatus, OrderType, PostOnly, Priority, RejectReason, TimeInForce
+from app.domain.events import Rejection
+from app.domain.outcomes import Outcome
+from app.engine.book import Book
+from app.engine.ledger import Ledger
+from app.engine.matching import Matcher
+from app.engine.recorder import Recorder, refuse
+from app.engine.state import Account, Order, State
+
+# On Python 3.11 an enum member looked up on its class costs fifteen times a global.
+_REASON_IOC_REMAINDER = OrderReason.IOC_REMAINDER
+_REASON_NO_LIQUIDITY = OrderReason.NO_LIQUIDITY
+_REASON_SLIPPAGE_CAP = OrderReason.SLIPPAGE_CAP
+_OPEN = OrderStatus.OPEN
+_PARTIALLY_FILLED = OrderStatus.PARTIALLY_FILLED
+_MARKET = OrderType.MARKET
+_POST_ONLY_REPRICE = PostOnly.REPRICE
+_IOC = TimeInForce.IOC
+
+
+class Desk:
+    """Base of those that bring orders to a book."""
+
+    __slots__ = ("_ledger", "_matcher", "_recorder", "_state")
+
+    def __init__(self, state: State, ledger: Ledger, matcher: Matcher, recorder: Recorder) -> None:
+        self._state = state
+        self._ledger = ledger
+        self._matcher = matcher
+        self._recorder = recorder
+
+    def _post_only_price(self, book: Book, terms: PlaceOrder, price: int) -> tuple[int, Rejection | None]:
+        """Return a price that does not take, or the refusal."""
+        is_buy = book.side(terms.side) is book.bids
+        best = book.opposite(terms.side).best
+        if best is None or (price < best.price if is_buy else price > best.price):
+            return price, None
+        if terms.post_only is _POST_ONLY_REPRICE:
+            price = best.price - 1 if is_buy else best.price + 1
+            if price > 0:
+                return price, None
+        return 0, refuse(
+            RejectReason.POST_ONLY_WOULD_TAKE, field="price", limit=best.price, actual=terms.price, unit="ticks"
+        )
+
+    def _rest(self, order: Order) -> None:
+        """Put what is left in the book, or cancel it if it must not rest."""
+        terms = order.terms
+        if terms.type is _MARKET:
+            empty = order.book.opposite(terms.side).best is None
+            self._matcher.close(order, _REASON_NO_LIQUIDITY if empty else _REASON_SLIPPAGE_CAP)
+        elif terms.time_in_force is _IOC:
+            self._matcher.close(order, _REASON_IOC_REMAINDER)
+        else:
+            (order.book.bids if order.is_buy else order.book.asks).add(order)
+
+    def _insufficient(self, order: Order) -> Rejection:
+        balance = self._ledger.hold_balance(order)
+        required = self._ledger.required_hold(order) - order.held
+        return refuse(RejectReason.INSUFFICIENT_BALANCE, limit=balance.available, actual=required, unit=balance.asset)
+
+    def _not_open(self, order: Order | None, account: Account, symbols: tuple[str, ...] | None) -> Rejection | None:
+        """Return the refusal for an order that is not there, not the caller's, or ended."""
+        if order is None or order.account is not account:
+            return refuse(RejectReason.UNKNOWN_ORDER)
+        if symbols is not None and order.terms.symbol not in symbols:
+            return refuse(RejectReason.UNKNOWN_ORDER)
+        if order.status not in (_OPEN, _PARTIALLY_FILLED):
+            return refuse(RejectReason.ORDER_NOT_OPEN)
+        return None
+
+    def _order_outcome(self, order: Order, priority: Priority | None = None) -> Outcome:
+        state = self._state
+        book = order.book
+        self._recorder.books[book.instrument.symbol] = book
+        return Outcome(
+            state.sequence,
+            state.timestamp_ns,
+            None,
+            self._recorder.state_of(order),
+            self._recorder.fills,
+            book.top(state.epoch),
+            False,
+            priority,
+        )
+
+    def _outcome(self, **members: object) -> Outcome:
+        state = self._state
+        return Outcome(state.sequence, state.timestamp_ns, **members)  # type: ignore[arg-type]  # members of Outcome by name
