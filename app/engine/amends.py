@@ -9,6 +9,7 @@ from app.domain.events import OrderAmended, OrderAmendRejected, Rejection
 from app.domain.outcomes import Outcome
 from app.engine import risk
 from app.engine.desk import Desk
+from app.engine.kill_switch import check_kill_switch
 from app.engine.recorder import refuse
 from app.engine.state import Account, Order
 
@@ -72,7 +73,9 @@ class AmendDesk(Desk):
     def _move(self, command: AmendOrder, order: Order, price: int, quantity: int) -> Outcome:
         """Give the order a new price or a larger quantity at the back of the queue; it may trade at once."""
         book, terms = order.book, order.terms
-        rejection = risk.check_status(book.instrument, order.account, post_only=terms.post_only is not None)
+        rejection = check_kill_switch(self._state, order.account, book)
+        if rejection is None:
+            rejection = risk.check_status(book.instrument, order.account, post_only=terms.post_only is not None)
         if rejection is None and terms.post_only is not None:
             price, rejection = self._post_only_price(book, msgspec.structs.replace(terms, price=price), price)
             if rejection is None and price == order.price and quantity <= order.quantity:

@@ -139,7 +139,7 @@ class BookSide:
 class Book:
     """Both sides of one instrument, its published sequence and its last trade."""
 
-    __slots__ = ("asks", "bids", "external", "instrument", "last_price", "seq", "trade_id", "trades")
+    __slots__ = ("asks", "bids", "external", "instrument", "killed", "last_price", "seq", "trade_id", "trades")
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
@@ -150,6 +150,8 @@ class Book:
         self.last_price: int | None = None
         self.external: tuple[int, int] | None = None
         """Newest external reference price, and its time in UTC nanoseconds."""
+        self.killed = False
+        """Whether the instrument's kill switch is on."""
         self.trades: list[TradeExecuted] = []
         """Trades since the last seal."""
 

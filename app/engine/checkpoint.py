@@ -13,7 +13,8 @@ from app.domain.enums import AccountStatus, OrderReason, OrderStatus
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import Instrument
 from app.engine.book import Book, BookSide
-from app.engine.state import Account, Extras, Order, State
+from app.engine.selection import MassCancel
+from app.engine.state import Account, CancelAfter, Extras, Order, State
 from app.errors import JournalDamaged
 
 STATE_HASH_BYTES = 32
@@ -51,6 +52,8 @@ class _Account(msgspec.Struct, array_like=True):
     status: AccountStatus
     seq: int
     balances: list[tuple[str, str, str]]
+    killed: bool
+    cancel_after: CancelAfter | None
 
 
 class _Book(msgspec.Struct, array_like=True):
@@ -62,6 +65,7 @@ class _Book(msgspec.Struct, array_like=True):
     """Order ids, best price first, oldest first."""
     asks: list[int]
     external: tuple[int, int] | None
+    killed: bool
 
 
 class _State(msgspec.Struct, array_like=True):
@@ -82,6 +86,9 @@ class _State(msgspec.Struct, array_like=True):
     transfers: list[tuple[int, str, str, str]]
     timers: list[tuple[int, int, int | str]]
     """(when, kind, whose), the first to act first."""
+    killed: bool
+    mass_cancels: list[MassCancel]
+    """The oldest first."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -112,6 +119,8 @@ def dump(state: State, engine_version: int) -> bytes:
             [_dump_book(state.books[symbol]) for symbol in sorted(state.books)],
             sorted((account_id, transfer_id, *rest) for (account_id, transfer_id), rest in state.transfers.items()),
             [(timer.due_ns, timer.kind, timer.whose) for timer in state.timers.all()],
+            state.killed,
+            state.mass_cancels,
         )
     )
 
@@ -147,6 +156,7 @@ def _restore(stored: _State) -> State:
             state.account_names[entry.name] = entry.account_id
         account.status = entry.status
         account.seq = entry.seq
+        account.killed, account.cancel_after = entry.killed, entry.cancel_after
         for asset, available, held in entry.balances:
             balance = account.balance(asset)
             balance.available = balance.shown_available = int(available)
@@ -154,7 +164,7 @@ def _restore(stored: _State) -> State:
     for item in stored.books:
         book = state.books[item.instrument.symbol] = Book(item.instrument)
         book.seq, book.trade_id, book.last_price = item.seq, item.trade_id, item.last_price
-        book.external = item.external
+        book.external, book.killed = item.external, item.killed
     for saved in stored.orders:
         _restore_order(state, saved)
     for item in stored.books:
@@ -169,6 +179,9 @@ def _restore(stored: _State) -> State:
     }
     for due_ns, kind, whose in stored.timers:
         state.timers.arm(due_ns, kind, whose)
+    state.killed, state.mass_cancels = stored.killed, stored.mass_cancels
+    holders: list[State | Book | Account] = [state, *state.books.values(), *state.accounts.values()]
+    state.kills = sum(holder.killed for holder in holders)
     assert {EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID} <= state.accounts.keys()
     return state
 
@@ -193,7 +206,15 @@ def _restore_order(state: State, saved: _Order) -> None:
 
 def _dump_account(account: Account) -> _Account:
     balances = [(asset, str(held.available), str(held.held)) for asset, held in sorted(account.balances.items())]
-    return _Account(account.account_id, account.name, account.status, account.seq, balances)
+    return _Account(
+        account.account_id,
+        account.name,
+        account.status,
+        account.seq,
+        balances,
+        account.killed,
+        account.cancel_after,
+    )
 
 
 def _dump_order(order: Order) -> _Order:
@@ -229,6 +250,7 @@ def _dump_book(book: Book) -> _Book:
         _queue(book.bids),
         _queue(book.asks),
         book.external,
+        book.killed,
     )
 
 

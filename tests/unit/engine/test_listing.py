@@ -11,6 +11,7 @@ from app.domain.commands import (
     Deposit,
     SetLimits,
     StartEpoch,
+    Tick,
     UpdateAccount,
     UpdateInstrument,
     Withdraw,
@@ -202,7 +203,7 @@ def test_update_of_an_unknown_symbol_or_of_a_field_that_never_changes_is_refused
     assert refused(engine, update(max_quantity=0)).field == "max_quantity"
 
 
-def test_closing_cancels_everything_bids_then_asks_best_first_and_releases_the_holds() -> None:
+def test_closed_instrument_loses_its_orders_at_the_next_tick_oldest_first_and_their_holds() -> None:
     engine = engine_with(
         resting=[
             buy(quantity=1, price=10),
@@ -212,9 +213,11 @@ def test_closing_cancels_everything_bids_then_asks_best_first_and_releases_the_h
             buy(quantity=1, price=11),
         ]
     )
-    events = accepted(engine, update(status=InstrumentStatus.CLOSED))
+    assert all_of(OrderCanceled, accepted(engine, update(status=InstrumentStatus.CLOSED))) == []
+    assert engine.next_deadline == 0
+    events = accepted(engine, Tick())
     canceled = [event.order for event in all_of(OrderCanceled, events)]
-    assert [state.order_id for state in canceled] == [3, 5, 1, 4, 2]
+    assert [state.order_id for state in canceled] == [1, 2, 3, 4, 5]
     assert {state.reason for state in canceled} == {OrderReason.INSTRUMENT_CLOSED}
     assert (bids(engine), asks(engine)) == ([], [])
     assert [held(engine, account_id, asset) for account_id in (ALICE, BOB) for asset in (BASE, QUOTE)] == [0] * 4
@@ -229,6 +232,7 @@ def test_closed_instrument_stays_closed() -> None:
     accepted(engine, update(status=InstrumentStatus.CLOSED))
     assert reason_of(engine, update(status=InstrumentStatus.OPEN)) == "instrument_not_open"
     assert reason_of(engine, buy(quantity=1, price=10)) == "instrument_not_open"
+    accepted(engine, Tick())
     assert order(engine, 1).status is OrderStatus.CANCELED
 
 
