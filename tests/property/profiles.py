@@ -86,6 +86,9 @@ class Profile:
     """Share of orders that carry a client_order_id."""
     batch_max: int
     operations_max: int
+    """Bound of what one command does to orders."""
+    slice_max: int
+    """Bound of what one Tick cancels or runs."""
     closed_orders_max: int
     instrument: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, int] = field(default_factory=dict)
@@ -130,6 +133,7 @@ def profile_of(rng: random.Random) -> Profile:
         client_ids=rng.choice((0.0, 0.2, 0.9)),
         batch_max=rng.choice((1, 5, 20, 64)),
         operations_max=rng.choice((300, 300, 40, 4)),
+        slice_max=rng.choice((100, 10, 2)),
         closed_orders_max=rng.choice((250_000, 30, 8)),
         instrument=instrument,
         weights=weights_of(rng),
