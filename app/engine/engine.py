@@ -18,6 +18,7 @@ from app.domain.outcomes import BookTop, Outcome
 from app.engine import checkpoint
 from app.engine.amends import AmendDesk
 from app.engine.book import Book
+from app.engine.desk import Parts
 from app.engine.ledger import Ledger
 from app.engine.listing import Listing
 from app.engine.matching import Matcher
@@ -26,6 +27,8 @@ from app.engine.recorder import Recorder
 from app.engine.state import State
 from app.engine.timekeeper import Timekeeper
 from app.engine.timers import EXPIRY
+from app.engine.trigger_queue import TriggerQueue
+from app.engine.trigger_watch import TriggerWatch
 
 ENGINE_VERSION = 2
 """Raised whenever equal commands could give other events; rows replay only under their own version."""
@@ -58,12 +61,14 @@ class Engine:
         """Answer to the last applied command."""
         self._recorder = Recorder(self.state)
         self._ledger = Ledger(self.state, self._recorder)
-        matcher = Matcher(self.state, self._ledger, self._recorder)
-        parts = self.state, self._ledger, matcher, self._recorder
-        desk = OrderDesk(*parts)
-        amends = AmendDesk(*parts)
-        listing = Listing(*parts)
-        self._timekeeper = Timekeeper(self.state, self._recorder, {EXPIRY: matcher.expire}, [])
+        self._watch = TriggerWatch(self.state)
+        matcher = self._matcher = Matcher(self.state, self._ledger, self._recorder, self._watch)
+        parts = Parts(self.state, self._ledger, matcher, self._recorder, self._watch)
+        desk = OrderDesk(parts)
+        amends = AmendDesk(parts)
+        triggers = TriggerQueue(parts)
+        listing = Listing(self.state, self._ledger, matcher, self._recorder)
+        self._timekeeper = Timekeeper(self.state, self._recorder, {EXPIRY: matcher.expire}, [triggers])
         self._tops: list[tuple[BookTop, Book]] = []
         self._handlers: dict[type, Callable[[Any], Outcome]] = {
             commands.PlaceOrder: desk.place,
@@ -112,7 +117,10 @@ class Engine:
         recorder = self._recorder
         recorder.events = []
         recorder.fills = []
+        self._matcher.met = 0
         outcome = self._handlers[type(command)](command)
+        if self._watch.is_due:
+            self._watch.close_command(recorder.events)
         self._ledger.close_command()
         self.outcome = outcome
         top = outcome.book

@@ -1,4 +1,4 @@
 """The groups of features that the streams use: each is switched on when the engine has it."""
 
-GROUPS: frozenset[str] = frozenset({"expiry", "ticks"})
+GROUPS: frozenset[str] = frozenset({"expiry", "ticks", "triggers", "icebergs", "quotes"})
 """Enabled groups: their commands are made, and their rare states must be reached."""

@@ -95,9 +95,10 @@ class ReferenceTriggers(ReferenceMatching):
 
     def run_triggers(self) -> None:
         """Run what fired, in order; what sleeps keeps its place."""
+        met = 0
         for _ in range(self.triggers_max):
             order = next((each for each in self.fired if self.is_awake(each)), None)
-            if order is None:
+            if order is None or met >= self.operations_max:
                 return
             self.unfire(order)
             self.met = 0
@@ -105,6 +106,7 @@ class ReferenceTriggers(ReferenceMatching):
                 self.end(order, OrderReason.ACCOUNT_FROZEN)
             else:
                 self.run(order)
+            met += self.met
 
     def run(self, order: RefOrder) -> None:
         """Let a fired order act as the limit or market order that it becomes."""
