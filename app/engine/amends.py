@@ -15,6 +15,7 @@ from app.domain.outcomes import Outcome
 from app.engine import risk
 from app.engine.desk import Desk
 from app.engine.forms import INTEGER_MAX
+from app.engine.kill_switch import check_kill_switch
 from app.engine.recorder import refuse
 from app.engine.state import Account, Order
 
@@ -97,7 +98,7 @@ class AmendDesk(Desk):
         It may trade at once.
         """
         book, terms, quantity, price = order.book, order.terms, wish.quantity, wish.price
-        rejection = risk.check_status(book.instrument, order.account, post_only=terms.post_only is not None)
+        rejection = self._check_phase(order)
         if rejection is None and terms.post_only is not None:
             price, rejection = self._post_only_price(book, msgspec.structs.replace(terms, price=price), price)
             if rejection is None and price == order.price and quantity <= order.quantity and not wish.reforms:
@@ -127,6 +128,13 @@ class AmendDesk(Desk):
         self._execute(order)
         return self._order_outcome(order, _PRIORITY_LOST)
 
+    def _check_phase(self, order: Order) -> Rejection | None:
+        """Refuse to move an order while nothing new would be admitted in its place."""
+        rejection = check_kill_switch(self._state, order.account, order.book)
+        if rejection is not None:
+            return rejection
+        return risk.check_status(order.book.instrument, order.account, post_only=order.terms.post_only is not None)
+
     def _rehold(self, order: Order, price: int, quantity: int) -> Rejection | None:
         """Give the order another price and total quantity with the hold they require, or leave it as it is."""
         before = order.price, order.quantity, order.remaining
@@ -140,7 +148,7 @@ class AmendDesk(Desk):
     def _change_waiting(self, command: AmendOrder, order: Order, wish: Wish) -> Outcome:
         """Change an order that is not in the book; with another trigger price it waits anew, fired or not."""
         book, terms = order.book, order.terms
-        rejection = risk.check_status(book.instrument, order.account, post_only=terms.post_only is not None)
+        rejection = self._check_phase(order)
         if rejection is None:
             rejection = risk.check_numbers(book.instrument, wish.price, wish.quantity)
         if rejection is None:

@@ -148,7 +148,18 @@ class BookSide:
 class Book:
     """Both sides of one instrument, its published sequence and its last trade."""
 
-    __slots__ = ("asks", "bids", "external", "instrument", "last_price", "seq", "trade_id", "trades", "triggers")
+    __slots__ = (
+        "asks",
+        "bids",
+        "external",
+        "instrument",
+        "killed",
+        "last_price",
+        "seq",
+        "trade_id",
+        "trades",
+        "triggers",
+    )
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
@@ -161,6 +172,8 @@ class Book:
         """Newest external reference price, and its time in UTC nanoseconds."""
         self.triggers: BookTriggers | None = None
         """Orders that wait for a price, and those that fired; None until there was one."""
+        self.killed = False
+        """Whether the instrument's kill switch is on."""
         self.trades: list[TradeExecuted] = []
         """Trades since the last seal."""
 

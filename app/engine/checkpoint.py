@@ -5,7 +5,6 @@ state hash. A checkpoint is taken between batches only. Damaged bytes are refuse
 """
 
 from hashlib import blake2b
-from operator import itemgetter
 
 import msgspec
 
@@ -14,7 +13,8 @@ from app.domain.enums import AccountStatus, OrderReason, OrderStatus
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import Instrument
 from app.engine.book import Book, BookSide
-from app.engine.state import Account, Extras, Order, SeenMark, State
+from app.engine.selection import MassCancel
+from app.engine.state import Account, CancelAfter, Extras, Order, SeenMark, State
 from app.engine.triggers import BookTriggers, trigger_of, watermark_of
 from app.errors import JournalDamaged
 
@@ -61,6 +61,8 @@ class _Account(msgspec.Struct, array_like=True):
     status: AccountStatus
     seq: int
     balances: list[tuple[str, str, str]]
+    killed: bool
+    cancel_after: CancelAfter | None
 
 
 class _Book(msgspec.Struct, array_like=True):
@@ -72,6 +74,7 @@ class _Book(msgspec.Struct, array_like=True):
     """Order ids, best price first, oldest first."""
     asks: list[int]
     external: tuple[int, int] | None
+    killed: bool
 
 
 class _State(msgspec.Struct, array_like=True):
@@ -95,6 +98,9 @@ class _State(msgspec.Struct, array_like=True):
     marks: list[tuple[str, int | None, tuple[int | None, int, int, tuple[int, int] | None]]]
     timers: list[tuple[int, int, int | str]]
     """(when, kind, whose), the first to act first."""
+    killed: bool
+    mass_cancels: list[MassCancel]
+    """The oldest first."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -127,6 +133,8 @@ def dump(state: State, engine_version: int) -> bytes:
             _fired(state),
             [(symbol, *state.marks[symbol]) for symbol in sorted(state.marks)],
             [(timer.due_ns, timer.kind, timer.whose) for timer in state.timers.all()],
+            state.killed,
+            state.mass_cancels,
         )
     )
 
@@ -162,6 +170,7 @@ def _restore(stored: _State) -> State:
             state.account_names[entry.name] = entry.account_id
         account.status = entry.status
         account.seq = entry.seq
+        account.killed, account.cancel_after = entry.killed, entry.cancel_after
         for asset, available, held in entry.balances:
             balance = account.balance(asset)
             balance.available = balance.shown_available = int(available)
@@ -169,7 +178,7 @@ def _restore(stored: _State) -> State:
     for item in stored.books:
         book = state.books[item.instrument.symbol] = Book(item.instrument)
         book.seq, book.trade_id, book.last_price = item.seq, item.trade_id, item.last_price
-        book.external = item.external
+        book.external, book.killed = item.external, item.killed
     for saved in stored.orders:
         _restore_order(state, saved)
     for item in stored.books:
@@ -185,6 +194,9 @@ def _restore(stored: _State) -> State:
     _restore_triggers(state, stored)
     for due_ns, kind, whose in stored.timers:
         state.timers.arm(due_ns, kind, whose)
+    state.killed, state.mass_cancels = stored.killed, stored.mass_cancels
+    holders: list[State | Book | Account] = [state, *state.books.values(), *state.accounts.values()]
+    state.kills = sum(holder.killed for holder in holders)
     assert {EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID} <= state.accounts.keys()
     return state
 
@@ -256,12 +268,20 @@ def _dump_extras(order: Order) -> _Extras | None:
 
 def _fired(state: State) -> list[int]:
     fired = [entry for book in state.firing.values() if book.triggers for entry in book.triggers.fired.values()]
-    return [order.order_id for _, order in sorted(fired, key=itemgetter(0))]
+    return [order.order_id for _, order in sorted(fired)]
 
 
 def _dump_account(account: Account) -> _Account:
     balances = [(asset, str(held.available), str(held.held)) for asset, held in sorted(account.balances.items())]
-    return _Account(account.account_id, account.name, account.status, account.seq, balances)
+    return _Account(
+        account.account_id,
+        account.name,
+        account.status,
+        account.seq,
+        balances,
+        account.killed,
+        account.cancel_after,
+    )
 
 
 def _dump_order(order: Order) -> _Order:
@@ -297,6 +317,7 @@ def _dump_book(book: Book) -> _Book:
         _queue(book.bids),
         _queue(book.asks),
         book.external,
+        book.killed,
     )
 
 

@@ -18,15 +18,18 @@ from app.domain.outcomes import BookTop, Outcome
 from app.engine import checkpoint
 from app.engine.amends import AmendDesk
 from app.engine.book import Book
+from app.engine.cancel_after import DeadMansSwitches
 from app.engine.desk import Parts
+from app.engine.kill_switch import KillSwitches
 from app.engine.ledger import Ledger
 from app.engine.listing import Listing
+from app.engine.mass_cancel import MassCancels
 from app.engine.matching import Matcher
 from app.engine.orders import OrderDesk
 from app.engine.recorder import Recorder
 from app.engine.state import State
 from app.engine.timekeeper import Timekeeper
-from app.engine.timers import EXPIRY
+from app.engine.timers import CANCEL_AFTER, EXPIRY
 from app.engine.trigger_queue import TriggerQueue
 from app.engine.trigger_watch import TriggerWatch
 
@@ -67,14 +70,20 @@ class Engine:
         desk = OrderDesk(parts)
         amends = AmendDesk(parts)
         triggers = TriggerQueue(parts)
-        listing = Listing(self.state, self._ledger, matcher, self._recorder)
-        self._timekeeper = Timekeeper(self.state, self._recorder, {EXPIRY: matcher.expire}, [triggers])
+        mass_cancels = MassCancels(self.state, matcher, self._recorder)
+        switches = DeadMansSwitches(self.state, mass_cancels, self._recorder)
+        listing = Listing(self.state, self._ledger, mass_cancels, self._recorder)
+        on_due = {EXPIRY: matcher.expire, CANCEL_AFTER: switches.fire}
+        self._timekeeper = Timekeeper(self.state, self._recorder, on_due, [mass_cancels, triggers])
         self._tops: list[tuple[BookTop, Book]] = []
         self._handlers: dict[type, Callable[[Any], Outcome]] = {
             commands.PlaceOrder: desk.place,
             commands.CancelOrder: desk.cancel,
             commands.AmendOrder: amends.amend,
-            commands.CancelAll: desk.cancel_all,
+            commands.CancelAll: mass_cancels.cancel_all,
+            commands.CloseSession: mass_cancels.close_session,
+            commands.SetCancelAfter: switches.set,
+            commands.SetKillSwitch: KillSwitches(self.state, mass_cancels, self._recorder).set,
             commands.Tick: self._timekeeper.tick,
             commands.CreateAsset: listing.create_asset,
             commands.CreateInstrument: listing.create_instrument,

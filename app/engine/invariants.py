@@ -11,7 +11,7 @@ from app.engine.book import BookSide
 from app.engine.ledger import Ledger
 from app.engine.recorder import Recorder
 from app.engine.state import State
-from app.engine.timers import EXPIRY
+from app.engine.timers import CANCEL_AFTER, EXPIRY, Timer
 from app.engine.triggers import trigger_of
 
 
@@ -22,6 +22,7 @@ def check(state: State) -> None:
     check_orders(state)
     check_timers(state)
     check_triggers(state)
+    check_kill_switches(state)
 
 
 def check_balances(state: State) -> None:
@@ -83,30 +84,30 @@ def check_orders(state: State) -> None:
         assert 0 <= order.filled <= order.quantity, f"{where}: filled {order.filled} of {order.quantity}"
         expected = order.quantity - order.filled if is_open else 0
         assert order.remaining == expected, f"{where}: expected remaining {expected}, was {order.remaining}"
+        filled = order.filled == order.quantity
         # A market buy by quote_quantity has the quantity it filled, however it ended.
-        is_filled = order.filled == order.quantity and (order.terms.quote_quantity is None or not is_open)
-        assert order.status is not OrderStatus.FILLED or is_filled, f"{where}: filled in part only"
-        assert not is_filled or order.status is OrderStatus.FILLED or order.terms.quote_quantity is not None, (
-            f"{where}: filled whole"
-        )
+        may_differ = order.terms.quote_quantity is not None and filled
+        assert may_differ or (order.status is OrderStatus.FILLED) == filled, f"{where}: status and quantity differ"
         assert is_open or order.held == 0, f"{where}: still holds {order.held}"
 
 
 def check_timers(state: State) -> None:
-    """Timers in their order, and one for every open order that ends by time."""
+    """Timers in their order; one for every open order that ends by time and every dead man's switch, and no other."""
     timers = state.timers.all()
     assert timers == sorted(timers), "timers out of order"
-    armed = {(timer.due_ns, timer.whose) for timer in timers if timer.kind == EXPIRY}
-    ends = {
-        (order.extras.due_ns, order.order_id)
+    expected = {
+        Timer(order.extras.due_ns, EXPIRY, order.order_id)
         for order in state.orders.values()
         if order.extras is not None and order.extras.due_ns is not None
     }
-    assert armed == ends, f"expected expiry timers {sorted(ends)}, were {sorted(armed, key=str)}"
+    for account in state.accounts.values():
+        if account.cancel_after is not None:
+            expected.add(Timer(account.cancel_after.due_ns, CANCEL_AFTER, account.account_id))
+    assert set(timers) == expected, f"expected timers {sorted(expected)}, were {timers}"
     for order in state.orders.values():
         by_time = order.terms.time_in_force in (TimeInForce.GTD, TimeInForce.DAY)
-        expected = by_time and order.order_id in order.account.open_orders
-        assert ((order.extras is not None) and (order.extras.due_ns is not None)) == expected, (
+        ends = by_time and order.order_id in order.account.open_orders
+        assert ((order.extras is not None) and (order.extras.due_ns is not None)) == ends, (
             f"order {order.order_id} ({order.status}): wrong end by time"
         )
 
@@ -135,3 +136,13 @@ def check_triggers(state: State) -> None:
         # A limit child that waits for its instrument to open is queued as well.
         found += [order.order_id for _, order in triggers.fired.values() if order.order_id in untriggered]
     assert sorted(found) == sorted(untriggered), f"expected {sorted(untriggered)} to wait, found {sorted(found)}"
+
+
+def check_kill_switches(state: State) -> None:
+    """As many switches counted as are on, and nothing that Ticks cancel is of an unknown account or instrument."""
+    on = [state.killed, *(book.killed for book in state.books.values()), *(a.killed for a in state.accounts.values())]
+    assert state.kills == sum(on), f"expected {sum(on)} kill switches, were {state.kills}"
+    for mass_cancel in state.mass_cancels:
+        selection = mass_cancel.selection
+        assert selection.account_id is None or selection.account_id in state.accounts, f"{mass_cancel}"
+        assert all(symbol in state.books for symbol in selection.symbols or ()), f"{mass_cancel}"

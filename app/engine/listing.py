@@ -20,7 +20,6 @@ from app.domain.decimals import SCALE_MAX, parse_decimal
 from app.domain.enums import InstrumentStatus, OrderReason, RejectReason
 from app.domain.events import (
     AccountOpened,
-    AccountUpdated,
     AssetCreated,
     EpochStarted,
     FundsTransferred,
@@ -33,8 +32,9 @@ from app.domain.outcomes import Outcome
 from app.engine.book import Book
 from app.engine.forms import DAY_NS, INTEGER_MAX
 from app.engine.ledger import AMOUNT_MAX, Ledger
-from app.engine.matching import Matcher
+from app.engine.mass_cancel import MassCancels
 from app.engine.recorder import Recorder, refuse
+from app.engine.selection import Selection
 from app.engine.state import Account, State
 
 ASSETS_MAX = 10_000
@@ -57,12 +57,12 @@ _FILTERS = (
 class Listing:
     """Executes the administrative commands."""
 
-    __slots__ = ("_ledger", "_matcher", "_recorder", "_state")
+    __slots__ = ("_ledger", "_mass_cancels", "_recorder", "_state")
 
-    def __init__(self, state: State, ledger: Ledger, matcher: Matcher, recorder: Recorder) -> None:
+    def __init__(self, state: State, ledger: Ledger, mass_cancels: MassCancels, recorder: Recorder) -> None:
         self._state = state
         self._ledger = ledger
-        self._matcher = matcher
+        self._mass_cancels = mass_cancels
         self._recorder = recorder
 
     def create_asset(self, command: CreateAsset) -> Outcome:
@@ -160,10 +160,7 @@ class Listing:
         book.instrument = instrument
         self._recorder.system(InstrumentListed(state.sequence, instrument))
         if instrument.status is InstrumentStatus.CLOSED:
-            self._recorder.books[command.symbol] = book
-            for side in (book.bids, book.asks):
-                while side.best is not None and side.best.head is not None:
-                    self._matcher.cancel(side.best.head, OrderReason.INSTRUMENT_CLOSED)
+            self._mass_cancels.queue(Selection(symbols=(command.symbol,)), OrderReason.INSTRUMENT_CLOSED)
         return self._done(instrument=instrument)
 
     def create_account(self, command: CreateAccount) -> Outcome:
@@ -188,7 +185,7 @@ class Listing:
             return self._refused(RejectReason.NOT_FOUND, None)
         if command.status is not None:
             account.status = command.status
-        self._recorder.system(AccountUpdated(self._state.sequence, account.account_id, account.status))
+        self._recorder.system(account.updated(self._state.sequence))
         return self._done()
 
     def deposit(self, command: Deposit) -> Outcome:

@@ -5,7 +5,7 @@ Each method returns the outcome of its command; events go to the recorder on the
 
 import msgspec
 
-from app.domain.commands import CancelAll, CancelOrder, PlaceOrder
+from app.domain.commands import CancelOrder, PlaceOrder
 from app.domain.enums import OrderReason, OrderStatus, OrderType, RejectReason, Side, TimeInForce
 from app.domain.events import (
     OrderAccepted,
@@ -17,13 +17,13 @@ from app.domain.outcomes import Outcome
 from app.engine import forms, risk
 from app.engine.book import Book
 from app.engine.desk import Desk
+from app.engine.kill_switch import check_kill_switch
 from app.engine.matching import fillable
 from app.engine.recorder import refuse
 from app.engine.state import Account, Order
 from app.engine.timers import EXPIRY
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
-_REASON_CANCEL_ALL = OrderReason.CANCEL_ALL
 _REASON_USER = OrderReason.USER
 _UNTRIGGERED = OrderStatus.UNTRIGGERED
 _LIMIT = OrderType.LIMIT
@@ -117,7 +117,9 @@ class OrderDesk(Desk):
     def _admit(self, terms: PlaceOrder, account: Account, book: Book) -> tuple[int, Rejection | None]:
         """Run the checks in order; returns the price to hold and trade at."""
         instrument = book.instrument
-        rejection = risk.check_status(instrument, account, post_only=terms.post_only is not None)
+        rejection = check_kill_switch(self._state, account, book) if self._state.kills else None
+        if rejection is None:
+            rejection = risk.check_status(instrument, account, post_only=terms.post_only is not None)
         if rejection is None:
             rejection = forms.check_form(terms, book, self._state.timestamp_ns)
         if rejection is not None:
@@ -183,23 +185,6 @@ class OrderDesk(Desk):
             return self._outcome(rejection=event.rejection)
         self._matcher.cancel(order, _REASON_USER)
         return self._order_outcome(order)
-
-    def cancel_all(self, command: CancelAll) -> Outcome:
-        """Cancel every matching open order, oldest first, in one step."""
-        account = self._state.accounts.get(command.account_id)
-        if account is None:
-            return self._outcome(rejection=refuse(RejectReason.NOT_FOUND))
-        chosen = [
-            order
-            for order in account.open_orders.values()
-            if (command.symbol is None or order.terms.symbol == command.symbol)
-            and (command.side is None or order.terms.side is command.side)
-            and (command.label is None or order.terms.label == command.label)
-        ]
-        for order in chosen:
-            self._recorder.books[order.terms.symbol] = order.book
-            self._matcher.cancel(order, _REASON_CANCEL_ALL)
-        return self._outcome(orders=[order.snapshot() for order in chosen])
 
 
 def is_special(terms: PlaceOrder) -> bool:

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from app.domain.commands import PlaceOrder
 from app.domain.enums import AccountStatus, OrderReason, OrderStatus, Side
-from app.domain.events import OrderState, PrivateEvent, SystemEvent
+from app.domain.events import AccountUpdated, OrderState, PrivateEvent, SystemEvent
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID, FIRST_ACCOUNT_ID
 from app.engine.book import Book, PriceLevel
+from app.engine.selection import MassCancel
 from app.engine.timers import Timers
 from app.engine.triggers import TrailGroup, trigger_of
 
@@ -43,10 +44,32 @@ class Balance:
         self.touched = False
 
 
+class CancelAfter(NamedTuple):
+    """An armed dead man's switch."""
+
+    due_ns: int
+    """When it fires; its timer is armed for then."""
+    symbols: tuple[str, ...] | None
+    """Instruments whose orders it cancels; None is all."""
+    keep_protective: bool
+
+
 class Account:
     """Owner of balances and orders."""
 
-    __slots__ = ("account_id", "balances", "client_ids", "name", "open_orders", "pending", "seq", "status", "stp_group")
+    __slots__ = (
+        "account_id",
+        "balances",
+        "cancel_after",
+        "client_ids",
+        "killed",
+        "name",
+        "open_orders",
+        "pending",
+        "seq",
+        "status",
+        "stp_group",
+    )
 
     def __init__(self, account_id: int, name: str) -> None:
         self.account_id = account_id
@@ -54,6 +77,9 @@ class Account:
         self.status = _ACCOUNT_ACTIVE
         self.stp_group: int | None = None
         """Accounts of one group never trade with each other."""
+        self.killed = False
+        """Whether its kill switch is on."""
+        self.cancel_after: CancelAfter | None = None
         self.seq = 0
         """Last account_seq given."""
         self.balances: dict[str, Balance] = {}
@@ -68,6 +94,10 @@ class Account:
         if balance is None:
             balance = self.balances[asset] = Balance(self, asset)
         return balance
+
+    def updated(self, engine_seq: int) -> AccountUpdated:
+        """Return the event that states everything that is set for the account."""
+        return AccountUpdated(engine_seq, self.account_id, self.status, killed=self.killed)
 
 
 class Extras:
@@ -234,5 +264,11 @@ class State:
         """Books in which orders have fired and not run; some may have none left."""
         self.marks: dict[str, SeenMark] = {}
         """Of the books whose mark price is watched: what was last seen of it."""
+        self.mass_cancels: list[MassCancel] = []
+        """What Ticks still have to cancel, the oldest first."""
+        self.killed = False
+        """Whether the kill switch of the exchange is on."""
+        self.kills = 0
+        """Number of kill switches that are on, of any scope."""
         self.system: list[SystemEvent] = []
         """System events since the last seal."""

@@ -12,6 +12,7 @@ from app.engine import matching, risk
 from app.engine.book import Book
 from app.engine.desk import Desk
 from app.engine.forms import INTEGER_MAX
+from app.engine.kill_switch import scope_on
 from app.engine.matching import fillable
 from app.engine.state import Order
 
@@ -77,7 +78,8 @@ class TriggerQueue(Desk):
         if triggers is None or book.instrument.status is not _INSTRUMENT_OPEN:
             return None
         for number, order in triggers.fired.values():
-            return number, order.order_id, order
+            if scope_on(self._state, order.account, book) is None:
+                return number, order.order_id, order
         return None
 
     def _run_fired(self, order: Order) -> None:

@@ -17,10 +17,12 @@ from app.domain.commands import (
     CreateInstrument,
     Deposit,
     PlaceOrder,
+    Tick,
     UpdateInstrument,
 )
 from app.domain.enums import InstrumentStatus, OrderType, RejectReason, Side, TimeInForce
 from app.domain.events import Event, OrderState, Rejection
+from app.engine.checkpoint import state_hash
 from app.engine.engine import Engine
 from app.engine.state import Order
 
@@ -164,3 +166,15 @@ def bids(engine: Engine) -> list[tuple[int, int]]:
 def asks(engine: Engine) -> list[tuple[int, int]]:
     """Return the ask levels, best first."""
     return engine.state.books[SYMBOL].asks.snapshot()
+
+
+def tick_at(engine: Engine, timestamp_ns: int) -> list[Event]:
+    """Begin a batch and let time act; returns the Tick's events."""
+    engine.begin(timestamp_ns)
+    return accepted(engine, Tick())
+
+
+def twin_of(engine: Engine) -> Engine:
+    """Return the engine restored from its own checkpoint; both must give the same from there on."""
+    data = engine.checkpoint()
+    return Engine.restore(data, state_hash(data))
