@@ -116,7 +116,7 @@ def test_token_without_a_claim_is_refused(claim: str) -> None:
         ("sub", 7),
         ("sub", "alice"),
         ("exp", "tomorrow"),
-        ("exp", str(NOW + 900)),
+        ("exp", "4102444800"),
         ("exp", None),
         ("exp", 1e400),
         ("iat", "x"),
