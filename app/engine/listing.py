@@ -153,6 +153,8 @@ class Listing:
             return self._refused(RejectReason.INVALID_REQUEST, "filters")
         if command.status is not None:
             changes["status"] = command.status
+        if command.order_types is not None:
+            changes["order_types"] = command.order_types
         instrument = msgspec.structs.replace(book.instrument, **changes)
         field = invalid_field(instrument)
         if field is not None:
