@@ -19,6 +19,7 @@ from app.domain.outcomes import BookTop
 
 if TYPE_CHECKING:
     from app.engine.state import Order
+    from app.engine.triggers import BookTriggers
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
 _BUY = Side.BUY
@@ -28,7 +29,7 @@ EXTERNAL_AGE_MAX_NS = 5_000_000_000
 
 
 class PriceLevel:
-    """Queue of the open orders at one price; `quantity` is their sum in lots."""
+    """Queue of the open orders at one price; `quantity` is the sum of the lots they show."""
 
     __slots__ = ("head", "price", "quantity", "tail")
 
@@ -72,15 +73,18 @@ class BookSide:
         else:
             tail.behind = order
         level.tail = order
-        level.quantity += order.remaining
+        level.quantity += order.remaining if order.extras is None else order.show()
 
     def reduce(self, order: Order, quantity: int) -> None:
-        """Take lots off an order that keeps its place; the caller lowers `order.remaining` itself."""
+        """Take shown lots off an order that keeps its place; the caller lowers `order.remaining` itself."""
         level = order.level
         assert level is not None, f"expected order {order.order_id} in the book"
         if level.price not in self.published:
             self.published[level.price] = level.quantity
         level.quantity -= quantity
+        extras = order.extras
+        if extras is not None and extras.display_quantity is not None:
+            extras.shown -= quantity
 
     def remove(self, order: Order) -> None:
         """Take an order out with what remains of it."""
@@ -89,7 +93,7 @@ class BookSide:
         price = level.price
         if price not in self.published:
             self.published[price] = level.quantity
-        level.quantity -= order.remaining
+        level.quantity -= order.remaining if order.extras is None else order.shown
         ahead, behind = order.ahead, order.behind
         if ahead is None:
             level.head = behind
@@ -103,6 +107,11 @@ class BookSide:
         order.level = order.ahead = order.behind = None
         if level.head is None:
             self._drop(level)
+
+    def refill(self, order: Order) -> None:
+        """Let an iceberg show its next part, at the back of its level's queue."""
+        self.remove(order)
+        self.add(order)
 
     def _drop(self, level: PriceLevel) -> None:
         del self.levels[level.price]
@@ -139,7 +148,18 @@ class BookSide:
 class Book:
     """Both sides of one instrument, its published sequence and its last trade."""
 
-    __slots__ = ("asks", "bids", "external", "instrument", "killed", "last_price", "seq", "trade_id", "trades")
+    __slots__ = (
+        "asks",
+        "bids",
+        "external",
+        "instrument",
+        "killed",
+        "last_price",
+        "seq",
+        "trade_id",
+        "trades",
+        "triggers",
+    )
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
@@ -150,6 +170,8 @@ class Book:
         self.last_price: int | None = None
         self.external: tuple[int, int] | None = None
         """Newest external reference price, and its time in UTC nanoseconds."""
+        self.triggers: BookTriggers | None = None
+        """Orders that wait for a price, and those that fired; None until there was one."""
         self.killed = False
         """Whether the instrument's kill switch is on."""
         self.trades: list[TradeExecuted] = []

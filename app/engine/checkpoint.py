@@ -14,14 +14,23 @@ from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import Instrument
 from app.engine.book import Book, BookSide
 from app.engine.selection import MassCancel
-from app.engine.state import Account, CancelAfter, Extras, Order, State
+from app.engine.state import Account, CancelAfter, Extras, Order, SeenMark, State
+from app.engine.triggers import BookTriggers, trigger_of, watermark_of
 from app.errors import JournalDamaged
 
 STATE_HASH_BYTES = 32
+_LIVE = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.UNTRIGGERED, OrderStatus.PENDING)
 
 
 class _Extras(msgspec.Struct, array_like=True):
-    due_ns: int | None = None
+    due_ns: int | None
+    display_quantity: int | None
+    shown: int
+    trigger_price: int | None
+    """Of a waiting trailing stop as it stands."""
+    watermark: int | None
+    slippage: int
+    waits: bool
 
 
 class _Order(msgspec.Struct, array_like=True):
@@ -84,6 +93,9 @@ class _State(msgspec.Struct, array_like=True):
     """Ids of the remembered closed orders, oldest first."""
     books: list[_Book]
     transfers: list[tuple[int, str, str, str]]
+    fired: list[int]
+    """Ids of fired orders, first fired first."""
+    marks: list[tuple[str, int | None, tuple[int | None, int, int, tuple[int, int] | None]]]
     timers: list[tuple[int, int, int | str]]
     """(when, kind, whose), the first to act first."""
     killed: bool
@@ -118,6 +130,8 @@ def dump(state: State, engine_version: int) -> bytes:
             [order.order_id for order in state.closed],
             [_dump_book(state.books[symbol]) for symbol in sorted(state.books)],
             sorted((account_id, transfer_id, *rest) for (account_id, transfer_id), rest in state.transfers.items()),
+            _fired(state),
+            [(symbol, *state.marks[symbol]) for symbol in sorted(state.marks)],
             [(timer.due_ns, timer.kind, timer.whose) for timer in state.timers.all()],
             state.killed,
             state.mass_cancels,
@@ -171,12 +185,13 @@ def _restore(stored: _State) -> State:
         book = state.books[item.instrument.symbol]
         for side, ids in ((book.bids, item.bids), (book.asks, item.asks)):
             for order_id in ids:
-                side.add(state.orders[order_id])
+                _restore_place(side, state.orders[order_id])
             side.published.clear()
     state.closed.extend(state.orders[order_id] for order_id in stored.closed)
     state.transfers = {
         (account_id, transfer_id): (asset, amount) for account_id, transfer_id, asset, amount in stored.transfers
     }
+    _restore_triggers(state, stored)
     for due_ns, kind, whose in stored.timers:
         state.timers.arm(due_ns, kind, whose)
     state.killed, state.mass_cancels = stored.killed, stored.mass_cancels
@@ -195,13 +210,65 @@ def _restore_order(state: State, saved: _Order) -> None:
     order.maker_rate, order.taker_rate, order.held = saved.maker_rate, saved.taker_rate, int(saved.held)
     order.created_ns, order.updated_ns, order.engine_seq = saved.created_ns, saved.updated_ns, saved.engine_seq
     if saved.extras is not None:
-        order.extras = Extras()
-        order.extras.due_ns = saved.extras.due_ns
+        order.extras = _restore_extras(saved.extras)
     state.orders[order.order_id] = order
-    if order.status in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED):
+    if order.status in _LIVE:
         account.open_orders[order.order_id] = order
     if order.terms.client_order_id is not None:
         account.client_ids[order.terms.client_order_id] = order
+
+
+def _restore_extras(saved: _Extras) -> Extras:
+    extras = Extras()
+    extras.due_ns, extras.display_quantity, extras.shown = saved.due_ns, saved.display_quantity, saved.shown
+    extras.trigger_price, extras.watermark = saved.trigger_price, saved.watermark
+    extras.slippage = saved.slippage
+    return extras
+
+
+def _restore_place(side: BookSide, order: Order) -> None:
+    """Put an order in the book as it was: an iceberg may have shown only part of a part."""
+    shown = order.shown
+    side.add(order)
+    side.reduce(order, order.shown - shown)
+
+
+def _restore_triggers(state: State, stored: _State) -> None:
+    """Let orders wait for their prices again, and queue those that fired."""
+    for saved in stored.orders:
+        if saved.extras is not None and saved.extras.waits:
+            book = state.books[saved.terms.symbol]
+            book.triggers = book.triggers or BookTriggers()
+            book.triggers.add(state.orders[saved.order_id])
+    for order_id in stored.fired:
+        order = state.orders[order_id]
+        book = order.book
+        book.triggers = book.triggers or BookTriggers()
+        state.fired += 1
+        book.triggers.fired[order_id] = state.fired, order
+        state.firing[book.instrument.symbol] = book
+    for symbol, mark_price, made_of in stored.marks:
+        state.marks[symbol] = SeenMark(mark_price, made_of)
+
+
+def _dump_extras(order: Order) -> _Extras | None:
+    extras = order.extras
+    if extras is None:
+        return None
+    return _Extras(
+        extras.due_ns,
+        extras.display_quantity,
+        extras.shown,
+        trigger_of(order),
+        watermark_of(order),
+        extras.slippage,
+        extras.waits,
+    )
+
+
+def _fired(state: State) -> list[int]:
+    fired = [entry for book in state.firing.values() if book.triggers for entry in book.triggers.fired.values()]
+    return [order.order_id for _, order in sorted(fired)]
 
 
 def _dump_account(account: Account) -> _Account:
@@ -237,7 +304,7 @@ def _dump_order(order: Order) -> _Order:
         order.created_ns,
         order.updated_ns,
         order.engine_seq,
-        None if order.extras is None else _Extras(order.extras.due_ns),
+        _dump_extras(order),
     )
 
 

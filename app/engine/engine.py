@@ -19,6 +19,7 @@ from app.engine import checkpoint
 from app.engine.amends import AmendDesk
 from app.engine.book import Book
 from app.engine.cancel_after import DeadMansSwitches
+from app.engine.desk import Parts
 from app.engine.kill_switch import KillSwitches
 from app.engine.ledger import Ledger
 from app.engine.listing import Listing
@@ -29,6 +30,8 @@ from app.engine.recorder import Recorder
 from app.engine.state import State
 from app.engine.timekeeper import Timekeeper
 from app.engine.timers import CANCEL_AFTER, EXPIRY
+from app.engine.trigger_queue import TriggerQueue
+from app.engine.trigger_watch import TriggerWatch
 
 ENGINE_VERSION = 2
 """Raised whenever equal commands could give other events; rows replay only under their own version."""
@@ -61,15 +64,17 @@ class Engine:
         """Answer to the last applied command."""
         self._recorder = Recorder(self.state)
         self._ledger = Ledger(self.state, self._recorder)
-        matcher = Matcher(self.state, self._ledger, self._recorder)
-        parts = self.state, self._ledger, matcher, self._recorder
-        desk = OrderDesk(*parts)
-        amends = AmendDesk(*parts)
+        self._watch = TriggerWatch(self.state)
+        matcher = self._matcher = Matcher(self.state, self._ledger, self._recorder, self._watch)
+        parts = Parts(self.state, self._ledger, matcher, self._recorder, self._watch)
+        desk = OrderDesk(parts)
+        amends = AmendDesk(parts)
+        triggers = TriggerQueue(parts)
         mass_cancels = MassCancels(self.state, matcher, self._recorder)
         switches = DeadMansSwitches(self.state, mass_cancels, self._recorder)
         listing = Listing(self.state, self._ledger, mass_cancels, self._recorder)
         on_due = {EXPIRY: matcher.expire, CANCEL_AFTER: switches.fire}
-        self._timekeeper = Timekeeper(self.state, self._recorder, on_due, [mass_cancels])
+        self._timekeeper = Timekeeper(self.state, self._recorder, on_due, [mass_cancels, triggers])
         self._tops: list[tuple[BookTop, Book]] = []
         self._handlers: dict[type, Callable[[Any], Outcome]] = {
             commands.PlaceOrder: desk.place,
@@ -121,7 +126,10 @@ class Engine:
         recorder = self._recorder
         recorder.events = []
         recorder.fills = []
+        self._matcher.met = 0
         outcome = self._handlers[type(command)](command)
+        if self._watch.is_due:
+            self._watch.close_command(recorder.events)
         self._ledger.close_command()
         self.outcome = outcome
         top = outcome.book

@@ -27,7 +27,7 @@ from app.domain.events import (
     LimitsSet,
 )
 from app.domain.identity import FIRST_ACCOUNT_ID
-from app.domain.instrument import MAX_SLIPPAGE_DEFAULT, ORDER_TYPES_FIRST_CUT, RATE_SCALE, Instrument, units_of
+from app.domain.instrument import MAX_SLIPPAGE_DEFAULT, ORDER_TYPES, RATE_SCALE, Instrument, units_of
 from app.domain.outcomes import Outcome
 from app.engine.book import Book
 from app.engine.forms import DAY_NS, INTEGER_MAX
@@ -120,7 +120,7 @@ class Listing:
             max_slippage=MAX_SLIPPAGE_DEFAULT if command.max_slippage is None else command.max_slippage,
             maker_fee=command.maker_fee,
             taker_fee=command.taker_fee,
-            order_types=ORDER_TYPES_FIRST_CUT if command.order_types is None else command.order_types,
+            order_types=ORDER_TYPES if command.order_types is None else command.order_types,
             status=command.status,
             session_close_ns=command.session_close_ns,
         )
@@ -153,6 +153,8 @@ class Listing:
             return self._refused(RejectReason.INVALID_REQUEST, "filters")
         if command.status is not None:
             changes["status"] = command.status
+        if command.order_types is not None:
+            changes["order_types"] = command.order_types
         instrument = msgspec.structs.replace(book.instrument, **changes)
         field = invalid_field(instrument)
         if field is not None:
@@ -297,6 +299,4 @@ def invalid_field(instrument: Instrument) -> str | None:
         return "session_close_ns"
     if instrument.price_band is not None and instrument.reference_price is None:
         return "reference_price"
-    # A type that is not built yet would be executed as another one.
-    built = instrument.order_types and set(instrument.order_types) <= set(ORDER_TYPES_FIRST_CUT)
-    return None if built else "order_types"
+    return None if instrument.order_types else "order_types"

@@ -15,6 +15,7 @@ from app.domain.commands import (
     Withdraw,
 )
 from app.domain.decimals import Step, parse_decimal
+from app.domain.enums import OrderType
 from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
 from app.errors import ApiError
@@ -25,6 +26,10 @@ from app.protocol import schemas, shapes
 from app.protocol.ports import Instruments
 
 CATALOG_WAIT_S = 2.0
+
+
+ORDER_TYPES_SERVED = (OrderType.LIMIT, OrderType.MARKET)
+"""Of an instrument that names none: the API does not take the fields of the others yet."""
 
 
 class AdministrationGateway:
@@ -69,7 +74,7 @@ class AdministrationGateway:
             None if request.max_slippage is None else rate_units(request.max_slippage, "max_slippage"),
             rate_units(request.maker_fee, "maker_fee"),
             rate_units(request.taker_fee, "taker_fee"),
-            None if request.order_types is None else tuple(request.order_types),
+            ORDER_TYPES_SERVED if request.order_types is None else tuple(request.order_types),
             request.status,
         )
         outcome = await self._submit(command)

@@ -1,5 +1,6 @@
 """Instruments as the contract shows them."""
 
+from app.domain.enums import OrderType
 from tests.unit.api.stack import Stack, problem
 
 
@@ -7,7 +8,7 @@ async def test_instrument_has_every_filter_and_fee(stack: Stack) -> None:
     shape = (await stack.client.get("/v1/instruments/BTC-USD")).json()
     assert (shape["symbol"], shape["tick_size"], shape["lot_size"]) == ("BTC-USD", "0.01", "0.00000001")
     assert (shape["min_quantity"], shape["max_notional"], shape["shard"]) == (None, None, 0)
-    assert shape["order_types"] == ["limit", "market"]
+    assert shape["order_types"] == [kind.value for kind in OrderType]
 
 
 async def test_list_holds_all_instruments_in_the_envelope(stack: Stack) -> None:

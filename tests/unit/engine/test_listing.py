@@ -16,7 +16,7 @@ from app.domain.commands import (
     UpdateInstrument,
     Withdraw,
 )
-from app.domain.enums import AccountStatus, InstrumentStatus, OrderReason, OrderStatus, OrderType
+from app.domain.enums import AccountStatus, InstrumentStatus, OrderReason, OrderStatus
 from app.domain.events import AccountOpened, AssetCreated, FundsTransferred, InstrumentListed, OrderCanceled
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.engine import invariants, listing
@@ -157,7 +157,6 @@ def test_instrument_that_would_round_a_notional_or_overflow_is_refused(
         ({"maker_fee": -100 * PERCENT, "taker_fee": 99 * PERCENT}, "maker_fee"),
         ({"maker_fee": -2, "taker_fee": 1}, "taker_fee"),
         ({"order_types": ()}, "order_types"),
-        ({"order_types": (OrderType.LIMIT, OrderType.STOP_LIMIT)}, "order_types"),
     ],
 )
 def test_instrument_field_out_of_range_is_refused_by_name(change: dict[str, Any], field: str) -> None:

@@ -98,7 +98,7 @@ def test_frozen_account_is_still_filled_as_maker() -> None:
 @pytest.mark.parametrize(
     ("change", "reason", "field"),
     [
-        ({"type": OrderType.STOP}, "type_not_allowed", "type"),
+        ({"type": OrderType.STOP}, "invalid_request", "price"),
         ({"type": OrderType.MARKET, "time_in_force": IOC}, "invalid_request", "price"),
         ({"type": OrderType.MARKET, "price": None}, "invalid_request", "time_in_force"),
         (
