@@ -1,68 +1,43 @@
-"""Assets, instruments, accounts, transfers and limits: the commands of administrators.
+"""Assets, accounts, transfers and limits: the commands of administrators.
 
 Each is idempotent by its natural key, so that an unknown outcome is resolved by repeating it.
 """
 
-import msgspec
-
 from app.domain.commands import (
     CreateAccount,
     CreateAsset,
-    CreateInstrument,
     Deposit,
     SetLimits,
     StartEpoch,
     UpdateAccount,
-    UpdateInstrument,
     Withdraw,
 )
-from app.domain.decimals import SCALE_MAX, parse_decimal
-from app.domain.enums import InstrumentStatus, OrderReason, RejectReason
+from app.domain.decimals import SCALE_MAX
+from app.domain.enums import RejectReason
 from app.domain.events import (
     AccountOpened,
     AssetCreated,
     EpochStarted,
     FundsTransferred,
-    InstrumentListed,
     LimitsSet,
 )
 from app.domain.identity import FIRST_ACCOUNT_ID
-from app.domain.instrument import MAX_SLIPPAGE_DEFAULT, ORDER_TYPES_FIRST_CUT, RATE_SCALE, Instrument, units_of
 from app.domain.outcomes import Outcome
-from app.engine.book import Book
-from app.engine.forms import DAY_NS, INTEGER_MAX
 from app.engine.ledger import AMOUNT_MAX, Ledger
-from app.engine.mass_cancel import MassCancels
 from app.engine.recorder import Recorder, refuse
-from app.engine.selection import Selection
 from app.engine.state import Account, State
 
 ASSETS_MAX = 10_000
-INSTRUMENTS_MAX = 10_000
-_RATES = ("price_band", "max_slippage", "maker_fee", "taker_fee")
-_FILTERS = (
-    "min_quantity",
-    "max_quantity",
-    "min_notional",
-    "max_notional",
-    "price_band",
-    "reference_price",
-    "max_slippage",
-    "maker_fee",
-    "taker_fee",
-    "session_close_ns",
-)
 
 
 class Listing:
     """Executes the administrative commands."""
 
-    __slots__ = ("_ledger", "_mass_cancels", "_recorder", "_state")
+    __slots__ = ("_ledger", "_recorder", "_state")
 
-    def __init__(self, state: State, ledger: Ledger, mass_cancels: MassCancels, recorder: Recorder) -> None:
+    def __init__(self, state: State, ledger: Ledger, recorder: Recorder) -> None:
         self._state = state
         self._ledger = ledger
-        self._mass_cancels = mass_cancels
         self._recorder = recorder
 
     def create_asset(self, command: CreateAsset) -> Outcome:
@@ -168,13 +143,9 @@ class Listing:
         self._recorder.system(EpochStarted(state.sequence, state.epoch))
         return self._done()
 
-    def _done(
-        self, *, duplicate: bool = False, account_id: int | None = None, instrument: Instrument | None = None
-    ) -> Outcome:
+    def _done(self, *, duplicate: bool = False, account_id: int | None = None) -> Outcome:
         state = self._state
-        return Outcome(
-            state.sequence, state.timestamp_ns, duplicate=duplicate, account_id=account_id, instrument=instrument
-        )
+        return Outcome(state.sequence, state.timestamp_ns, duplicate=duplicate, account_id=account_id)
 
     def _refused(
         self,

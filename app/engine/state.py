@@ -211,6 +211,8 @@ class State:
         self.transfers: dict[tuple[int, str], tuple[str, str]] = {}
         """Per account and transfer_id: asset and signed amount text; kept for ever."""
         self.timers = Timers()
+        self.uncrossing: dict[str, int] = {}
+        """Symbols of auctions that are trading at their price, the oldest first, and the command that began it."""
         self.mass_cancels: list[MassCancel] = []
         """What Ticks still have to cancel, the oldest first."""
         self.killed = False
