@@ -15,7 +15,7 @@ RATE_SCALE_DIGITS = 8
 RATE_SCALE = 100_000_000
 """Rates are integers in units of 1e-8: 0.001 (10 basis points) is 100_000."""
 
-ORDER_TYPES_FIRST_CUT = (OrderType.LIMIT, OrderType.MARKET)
+ORDER_TYPES = tuple(OrderType)
 MAX_SLIPPAGE_DEFAULT = RATE_SCALE // 10
 
 
@@ -42,7 +42,7 @@ class Instrument(msgspec.Struct, frozen=True, array_like=True, dict=True):
     max_slippage: int = MAX_SLIPPAGE_DEFAULT
     maker_fee: int = 0
     taker_fee: int = 0
-    order_types: tuple[OrderType, ...] = ORDER_TYPES_FIRST_CUT
+    order_types: tuple[OrderType, ...] = ORDER_TYPES
     status: InstrumentStatus = InstrumentStatus.OPEN
     breaker_move: int | None = None
     """Volatility breaker: rate by which a trade may differ from the price `breaker_window_ns` ago; None is none."""

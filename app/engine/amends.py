@@ -1,14 +1,20 @@
-"""Amend: an open order with another price or quantity, in its place or at the back of the queue."""
+"""Amend: an open order with another price, quantity, display quantity or trigger price.
+
+It keeps its place, goes to the back of the queue, or, before its trigger, waits anew.
+"""
+
+from typing import NamedTuple
 
 import msgspec
 
 from app.domain.commands import AmendOrder
 from app.domain.decimals import Step, count_steps
-from app.domain.enums import OrderReason, Priority, RejectReason
+from app.domain.enums import OrderReason, OrderStatus, Priority, RejectReason, TimeInForce
 from app.domain.events import OrderAmended, OrderAmendRejected, Rejection
 from app.domain.outcomes import Outcome
 from app.engine import risk
 from app.engine.desk import Desk
+from app.engine.forms import INTEGER_MAX
 from app.engine.kill_switch import check_kill_switch
 from app.engine.recorder import refuse
 from app.engine.state import Account, Order
@@ -17,6 +23,22 @@ from app.engine.state import Account, Order
 _REASON_USER = OrderReason.USER
 _PRIORITY_KEPT = Priority.KEPT
 _PRIORITY_LOST = Priority.LOST
+_UNTRIGGERED = OrderStatus.UNTRIGGERED
+_AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
+
+
+class Wish(NamedTuple):
+    """What an order is to become; display quantity and trigger price only if they change."""
+
+    price: int
+    quantity: int
+    display_quantity: int | None = None
+    trigger_price: int | None = None
+
+    @property
+    def reforms(self) -> bool:
+        """Whether more than price and quantity changes."""
+        return self.display_quantity is not None or self.trigger_price is not None
 
 
 class AmendDesk(Desk):
@@ -42,43 +64,46 @@ class AmendDesk(Desk):
                 unit="count",
             )
             return self._refuse_amend(command, account, rejection)
-        price, quantity = amended_numbers(command, order)
-        if price is None:
-            return self._refuse_amend(command, account, refuse(RejectReason.INVALID_PRICE_TICK, field="price"))
-        if quantity is None:
-            return self._refuse_amend(command, account, refuse(RejectReason.INVALID_QUANTITY_LOT, field="quantity"))
-        if quantity <= order.filled:
+        wish, rejection = wish_of(command, order)
+        if rejection is not None:
+            return self._refuse_amend(command, account, rejection)
+        if wish.quantity <= order.filled:
             self._matcher.cancel(order, _REASON_USER)
             return self._order_outcome(order, _PRIORITY_LOST)
-        if price == order.price and quantity <= order.quantity:
-            return self._shrink(command, order, quantity)
-        return self._move(command, order, price, quantity)
+        if wish.price == order.price and wish.quantity <= order.quantity and not wish.reforms:
+            return self._shrink(command, order, wish.quantity)
+        if order.level is None:
+            return self._change_waiting(command, order, wish)
+        return self._move(command, order, wish)
 
     def _shrink(self, command: AmendOrder, order: Order, quantity: int) -> Outcome:
         """Lower the quantity in place; no change at all is no event."""
         if quantity < order.quantity:
-            instrument = order.book.instrument
-            rejection = risk.check_numbers(instrument, order.price, quantity)
+            rejection = risk.check_numbers(order.book.instrument, order.price, quantity)
             if rejection is not None:
                 return self._refuse_amend(command, order.account, rejection)
-            less = order.quantity - quantity
-            (order.book.bids if order.is_buy else order.book.asks).reduce(order, less)
-            order.remaining -= less
+            remaining = quantity - order.filled
+            if order.level is not None:
+                shown = max(order.shown - remaining, 0)
+                side = order.book.bids if order.is_buy else order.book.asks
+                side.reduce(order, shown, order.remaining - remaining - shown)
+            order.remaining = remaining
             order.quantity = quantity
             order.reason = None
             self._ledger.hold(order)
             self._recorder.order(OrderAmended, order)
         return self._order_outcome(order, _PRIORITY_KEPT)
 
-    def _move(self, command: AmendOrder, order: Order, price: int, quantity: int) -> Outcome:
-        """Give the order a new price or a larger quantity at the back of the queue; it may trade at once."""
-        book, terms = order.book, order.terms
-        rejection = check_kill_switch(self._state, order.account, book)
-        if rejection is None:
-            rejection = risk.check_status(book.instrument, order.account, post_only=terms.post_only is not None)
+    def _move(self, command: AmendOrder, order: Order, wish: Wish) -> Outcome:
+        """Give the order a new price, a larger quantity or another display quantity at the back of the queue.
+
+        It may trade at once.
+        """
+        book, terms, quantity, price = order.book, order.terms, wish.quantity, wish.price
+        rejection = self._check_phase(order)
         if rejection is None and terms.post_only is not None:
             price, rejection = self._post_only_price(book, msgspec.structs.replace(terms, price=price), price)
-            if rejection is None and price == order.price and quantity <= order.quantity:
+            if rejection is None and price == order.price and quantity <= order.quantity and not wish.reforms:
                 # Repriced to where it already is: nothing that would cost it its place.
                 return self._shrink(command, order, quantity)
         if rejection is None:
@@ -89,25 +114,63 @@ class AmendDesk(Desk):
             rejection = risk.check_band(book, price)
         if rejection is not None:
             return self._refuse_amend(command, order.account, rejection)
-        before = (order.price, order.quantity, order.remaining)
-        side = book.bids if order.is_buy else book.asks
-        # The level needs the old remaining quantity, the hold the new one: leave the book first.
-        remaining = quantity - order.filled
-        order.price, order.quantity, order.remaining = price, quantity, remaining
-        missing = self._ledger.hold(order)
-        if missing:
-            rejection = self._insufficient(order)
-            order.price, order.quantity, order.remaining = before
+        resting = order.remaining
+        rejection = self._rehold(order, price, quantity)
+        if rejection is not None:
             return self._refuse_amend(command, order.account, rejection)
-        order.remaining = before[2]
+        side = book.bids if order.is_buy else book.asks
+        # The level needs the old remaining quantity to let the order go.
+        remaining, order.remaining = order.remaining, resting
         side.remove(order)
         order.remaining = remaining
+        if wish.display_quantity is not None:
+            order.extra().display_quantity = wish.display_quantity
         order.reason = None
         self._recorder.order(OrderAmended, order)
-        self._matcher.match(order)
-        if order.remaining:
-            side.add(order)
+        self._execute(order)
         return self._order_outcome(order, _PRIORITY_LOST)
+
+    def _check_phase(self, order: Order) -> Rejection | None:
+        """Refuse to move an order while nothing new would be admitted in its place."""
+        rejection = check_kill_switch(self._state, order.account, order.book)
+        if rejection is not None:
+            return rejection
+        return risk.check_status(order.book, order.account, order.terms)
+
+    def _rehold(self, order: Order, price: int, quantity: int) -> Rejection | None:
+        """Give the order another price and total quantity with the hold they require, or leave it as it is."""
+        before = order.price, order.quantity, order.remaining
+        order.price, order.quantity, order.remaining = price, quantity, quantity - order.filled
+        if not self._ledger.hold(order):
+            return None
+        rejection = self._insufficient(order)
+        order.price, order.quantity, order.remaining = before
+        return rejection
+
+    def _change_waiting(self, command: AmendOrder, order: Order, wish: Wish) -> Outcome:
+        """Change an order that is not in the book; with another trigger price it waits anew, fired or not."""
+        book, terms = order.book, order.terms
+        rejection = self._check_phase(order)
+        if rejection is None:
+            rejection = risk.check_numbers(book.instrument, wish.price, wish.quantity)
+        if rejection is None:
+            rejection = risk.check_sums(book, terms.side, wish.price, wish.quantity, order)
+        if rejection is None and terms.price is not None:
+            rejection = risk.check_band(book, wish.price)
+        if rejection is None:
+            rejection = self._rehold(order, wish.price, wish.quantity)
+        if rejection is not None:
+            return self._refuse_amend(command, order.account, rejection)
+        extras = order.extra()
+        if wish.display_quantity is not None:
+            extras.display_quantity = wish.display_quantity
+        if wish.trigger_price is not None:
+            self._watch.disarm(order)
+            extras.trigger_price = wish.trigger_price
+            self._watch.arm(order)
+        order.reason = None
+        self._recorder.order(OrderAmended, order)
+        return self._order_outcome(order, _PRIORITY_KEPT if wish.trigger_price is None else _PRIORITY_LOST)
 
     def _refuse_amend(self, command: AmendOrder, account: Account, rejection: Rejection) -> Outcome:
         account.seq += 1
@@ -116,13 +179,59 @@ class AmendDesk(Desk):
         return self._outcome(rejection=rejection)
 
 
-def amended_numbers(command: AmendOrder, order: Order) -> tuple[int | None, int | None]:
-    """Return the new price in ticks and total quantity in lots; None for one that is not an exact multiple."""
+def wish_of(command: AmendOrder, order: Order) -> tuple[Wish, Rejection | None]:
+    """Return what the amend makes of the order, or why it cannot mean this one."""
     instrument = order.book.instrument
-    price: int | None = order.price if command.price is None else command.price
-    quantity: int | None = order.quantity if command.quantity is None else command.quantity
-    if command.price is not None and command.price_scale is not None:
-        price = count_steps(Step(command.price, command.price_scale), instrument.tick)
-    if command.quantity is not None and command.quantity_scale is not None:
-        quantity = count_steps(Step(command.quantity, command.quantity_scale), instrument.lot)
-    return price, quantity
+    wish = Wish(order.price, order.quantity)
+    if command.price is not None or command.quantity is not None:
+        price = order.price if command.price is None else in_steps(command.price, command.price_scale, instrument.tick)
+        lots = command.quantity
+        quantity = order.quantity if lots is None else in_steps(lots, command.quantity_scale, instrument.lot)
+        if command.price is not None and order.terms.price is None:
+            return wish, refuse(RejectReason.INVALID_REQUEST, field="price")
+        if price is None:
+            return wish, refuse(RejectReason.INVALID_PRICE_TICK, field="price")
+        if quantity is None:
+            return wish, refuse(RejectReason.INVALID_QUANTITY_LOT, field="quantity")
+        wish = Wish(price, quantity)
+    rejection = None
+    if command.display_quantity is not None:
+        wish, rejection = _showing(command.display_quantity, command, order, wish)
+    if command.trigger_price is not None and rejection is None:
+        wish, rejection = _triggering(command.trigger_price, command, order, wish)
+    return wish, rejection
+
+
+def _showing(number: int, command: AmendOrder, order: Order, wish: Wish) -> tuple[Wish, Rejection | None]:
+    """Return the wish with another display quantity."""
+    terms, extras = order.terms, order.extras
+    if terms.price is None or terms.time_in_force in _AT_ONCE:
+        return wish, refuse(RejectReason.INVALID_REQUEST, field="display_quantity")
+    display = in_steps(number, command.display_quantity_scale, order.book.instrument.lot)
+    if display is None:
+        return wish, refuse(RejectReason.INVALID_QUANTITY_LOT, field="display_quantity")
+    if display <= 0:
+        return wish, refuse(RejectReason.INVALID_REQUEST, field="display_quantity")
+    if extras is not None and display == extras.display_quantity:
+        return wish, None
+    return wish._replace(display_quantity=display), None
+
+
+def _triggering(number: int, command: AmendOrder, order: Order, wish: Wish) -> tuple[Wish, Rejection | None]:
+    """Return the wish with another trigger price, and the cap that goes with it."""
+    terms, extras = order.terms, order.extras
+    if order.status is not _UNTRIGGERED or terms.trigger_price is None or extras is None:
+        return wish, refuse(RejectReason.INVALID_REQUEST, field="trigger_price")
+    trigger = in_steps(number, command.trigger_price_scale, order.book.instrument.tick)
+    if trigger is None:
+        return wish, refuse(RejectReason.INVALID_PRICE_TICK, field="trigger_price")
+    if not 0 < trigger <= INTEGER_MAX:
+        return wish, refuse(RejectReason.INVALID_REQUEST, field="trigger_price")
+    if terms.price is None:
+        wish = wish._replace(price=risk.cap_price(order.book, terms, trigger, is_buy=order.is_buy))
+    return wish if trigger == extras.trigger_price else wish._replace(trigger_price=trigger), None
+
+
+def in_steps(number: int, scale: int | None, step: Step) -> int | None:
+    """Return an amended number in ticks or lots; None if it is not an exact multiple."""
+    return number if scale is None else count_steps(Step(number, scale), step)

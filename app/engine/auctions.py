@@ -22,6 +22,7 @@ UNCROSS_OPERATIONS_MAX = 5_000
 _AUCTION = InstrumentStatus.AUCTION
 _OPEN = InstrumentStatus.OPEN
 _REASON_SELF_TRADE = OrderReason.SELF_TRADE
+_REASON_SLIPPAGE_CAP = OrderReason.SLIPPAGE_CAP
 
 
 class Auctions:
@@ -100,8 +101,13 @@ class Auctions:
         """Print a trade; the later order takes. Nobody trades with himself, should entry have let him."""
         book = later.book
         assert book.uncross_price is not None
+        seller = earlier if later.is_buy else later
+        lots = min(later.shown, earlier.shown)
         if one_owner(later, earlier):
             self._matcher.cancel(later, _REASON_SELF_TRADE)
+        elif seller.notional + lots * book.uncross_price * book.instrument.notional_unit > INTEGER_MAX:
+            # Prices rose while it waited: it would trade for more than an integer can state.
+            self._matcher.cancel(seller, _REASON_SLIPPAGE_CAP)
         else:
             self._matcher.cross(later, earlier, book.uncross_price)
 
@@ -110,14 +116,13 @@ class Auctions:
         if book.instrument.status is not _AUCTION:
             book.indicated = None
             return None
-        found = uncross_at(book)
+        price, quantity, surplus = uncross_at(book)
+        # Sums of many orders may pass 64 bits, which a record cannot carry.
+        found = Uncross(price, min(quantity, INTEGER_MAX), max(-INTEGER_MAX, min(surplus, INTEGER_MAX)))
         if found == book.indicated:
             return None
         book.indicated = found
-        # Sums of many orders may pass 64 bits, which a record cannot carry.
-        quantity = min(found.quantity, INTEGER_MAX)
-        surplus = max(-INTEGER_MAX, min(found.surplus, INTEGER_MAX))
-        return AuctionIndicated(book.instrument.symbol, self._state.sequence, found.price, quantity, surplus)
+        return AuctionIndicated(book.instrument.symbol, self._state.sequence, *found)
 
 
 def uncross_at(book: Book) -> Uncross:

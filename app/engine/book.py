@@ -21,6 +21,7 @@ from app.engine.uncross import Uncross
 
 if TYPE_CHECKING:
     from app.engine.state import Order
+    from app.engine.triggers import BookTriggers
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
 _AUCTION = InstrumentStatus.AUCTION
@@ -31,13 +32,14 @@ EXTERNAL_AGE_MAX_NS = 5_000_000_000
 
 
 class PriceLevel:
-    """Queue of the open orders at one price; `quantity` is their sum in lots."""
+    """Queue of the open orders at one price; `quantity` is the sum of the lots they show, `reserve` of all others."""
 
-    __slots__ = ("head", "price", "quantity", "tail")
+    __slots__ = ("head", "price", "quantity", "reserve", "tail")
 
     def __init__(self, price: int) -> None:
         self.price = price
         self.quantity = 0
+        self.reserve = 0
         self.head: Order | None = None
         self.tail: Order | None = None
 
@@ -75,15 +77,24 @@ class BookSide:
         else:
             tail.behind = order
         level.tail = order
-        level.quantity += order.remaining
+        if order.extras is None:
+            level.quantity += order.remaining
+        else:
+            shown = order.show()
+            level.quantity += shown
+            level.reserve += order.remaining - shown
 
-    def reduce(self, order: Order, quantity: int) -> None:
-        """Take lots off an order that keeps its place; the caller lowers `order.remaining` itself."""
+    def reduce(self, order: Order, quantity: int, hidden: int = 0) -> None:
+        """Take shown and hidden lots off an order that keeps its place; the caller lowers `order.remaining`."""
         level = order.level
         assert level is not None, f"expected order {order.order_id} in the book"
         if level.price not in self.published:
             self.published[level.price] = level.quantity
         level.quantity -= quantity
+        level.reserve -= hidden
+        extras = order.extras
+        if extras is not None and extras.display_quantity is not None:
+            extras.shown -= quantity
 
     def remove(self, order: Order) -> None:
         """Take an order out with what remains of it."""
@@ -92,7 +103,11 @@ class BookSide:
         price = level.price
         if price not in self.published:
             self.published[price] = level.quantity
-        level.quantity -= order.remaining
+        if order.extras is None:
+            level.quantity -= order.remaining
+        else:
+            level.quantity -= order.shown
+            level.reserve -= order.remaining - order.shown
         ahead, behind = order.ahead, order.behind
         if ahead is None:
             level.head = behind
@@ -106,6 +121,11 @@ class BookSide:
         order.level = order.ahead = order.behind = None
         if level.head is None:
             self._drop(level)
+
+    def refill(self, order: Order) -> None:
+        """Let an iceberg show its next part, at the back of its level's queue."""
+        self.remove(order)
+        self.add(order)
 
     def _drop(self, level: PriceLevel) -> None:
         del self.levels[level.price]
@@ -164,6 +184,7 @@ class Book:
         "trade_id",
         "trades",
         "trail",
+        "triggers",
         "uncross_price",
     )
 
@@ -176,6 +197,8 @@ class Book:
         self.last_price: int | None = None
         self.external: tuple[int, int] | None = None
         """Newest external reference price, and its time in UTC nanoseconds."""
+        self.triggers: BookTriggers | None = None
+        """Orders that wait for a price, and those that fired; None until there was one."""
         self.killed = False
         """Whether the instrument's kill switch is on."""
         self.is_veiled = False

@@ -13,15 +13,27 @@ from app.domain.enums import AccountStatus, OrderReason, OrderStatus
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import Instrument
 from app.engine.book import Book, BookSide
+from app.engine.phases import trail_of
 from app.engine.selection import MassCancel
-from app.engine.state import Account, CancelAfter, Extras, Order, State
+from app.engine.state import Account, CancelAfter, Extras, Order, SeenMark, State
+from app.engine.timers import AUCTION_END, HALT_END
+from app.engine.triggers import BookTriggers, trigger_of, watermark_of
+from app.engine.uncross import Uncross
 from app.errors import JournalDamaged
 
 STATE_HASH_BYTES = 32
+_LIVE = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.UNTRIGGERED, OrderStatus.PENDING)
 
 
 class _Extras(msgspec.Struct, array_like=True):
-    due_ns: int | None = None
+    due_ns: int | None
+    display_quantity: int | None
+    shown: int
+    trigger_price: int | None
+    """Of a waiting trailing stop as it stands."""
+    watermark: int | None
+    slippage: int
+    waits: bool
 
 
 class _Order(msgspec.Struct, array_like=True):
@@ -66,6 +78,10 @@ class _Book(msgspec.Struct, array_like=True):
     asks: list[int]
     external: tuple[int, int] | None
     killed: bool
+    trail: list[tuple[int, int]] | None
+    """Times and prices that its breaker measures against."""
+    indicated: Uncross | None
+    uncross_price: int | None
 
 
 class _State(msgspec.Struct, array_like=True):
@@ -84,11 +100,16 @@ class _State(msgspec.Struct, array_like=True):
     """Ids of the remembered closed orders, oldest first."""
     books: list[_Book]
     transfers: list[tuple[int, str, str, str]]
+    fired: list[int]
+    """Ids of fired orders, first fired first."""
+    marks: list[tuple[str, int | None, tuple[int | None, int, int, tuple[int, int] | None]]]
     timers: list[tuple[int, int, int | str]]
     """(when, kind, whose), the first to act first."""
     killed: bool
     mass_cancels: list[MassCancel]
     """The oldest first."""
+    uncrossing: list[tuple[str, int]]
+    """Symbols and the commands that began it, the oldest first."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -118,9 +139,12 @@ def dump(state: State, engine_version: int) -> bytes:
             [order.order_id for order in state.closed],
             [_dump_book(state.books[symbol]) for symbol in sorted(state.books)],
             sorted((account_id, transfer_id, *rest) for (account_id, transfer_id), rest in state.transfers.items()),
+            _fired(state),
+            [(symbol, *state.marks[symbol]) for symbol in sorted(state.marks)],
             [(timer.due_ns, timer.kind, timer.whose) for timer in state.timers.all()],
             state.killed,
             state.mass_cancels,
+            list(state.uncrossing.items()),
         )
     )
 
@@ -149,6 +173,34 @@ def _restore(stored: _State) -> State:
     state.last_account_id = stored.last_account_id
     state.open_orders_max = stored.open_orders_max
     state.assets = dict(stored.assets)
+    _restore_accounts(state, stored)
+    for item in stored.books:
+        state.books[item.instrument.symbol] = _restore_book(item)
+    for saved in stored.orders:
+        _restore_order(state, saved)
+    for item in stored.books:
+        book = state.books[item.instrument.symbol]
+        for side, ids in ((book.bids, item.bids), (book.asks, item.asks)):
+            for order_id in ids:
+                _restore_place(side, state.orders[order_id])
+            side.published.clear()
+        # Between batches nothing is hidden that is not withdrawn.
+        book.is_veiled = True
+        book.is_veiled = book.is_withdrawn = book.is_hidden
+    state.closed.extend(state.orders[order_id] for order_id in stored.closed)
+    state.transfers = {
+        (account_id, transfer_id): (asset, amount) for account_id, transfer_id, asset, amount in stored.transfers
+    }
+    _restore_triggers(state, stored)
+    _restore_time(state, stored)
+    state.killed = stored.killed
+    holders: list[State | Book | Account] = [state, *state.books.values(), *state.accounts.values()]
+    state.kills = sum(holder.killed for holder in holders)
+    assert {EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID} <= state.accounts.keys()
+    return state
+
+
+def _restore_accounts(state: State, stored: _State) -> None:
     for entry in stored.accounts:
         account = state.accounts.get(entry.account_id)
         if account is None:
@@ -161,29 +213,26 @@ def _restore(stored: _State) -> State:
             balance = account.balance(asset)
             balance.available = balance.shown_available = int(available)
             balance.held = balance.shown_held = int(held)
-    for item in stored.books:
-        book = state.books[item.instrument.symbol] = Book(item.instrument)
-        book.seq, book.trade_id, book.last_price = item.seq, item.trade_id, item.last_price
-        book.external, book.killed = item.external, item.killed
-    for saved in stored.orders:
-        _restore_order(state, saved)
-    for item in stored.books:
-        book = state.books[item.instrument.symbol]
-        for side, ids in ((book.bids, item.bids), (book.asks, item.asks)):
-            for order_id in ids:
-                side.add(state.orders[order_id])
-            side.published.clear()
-    state.closed.extend(state.orders[order_id] for order_id in stored.closed)
-    state.transfers = {
-        (account_id, transfer_id): (asset, amount) for account_id, transfer_id, asset, amount in stored.transfers
-    }
+
+
+def _restore_book(item: _Book) -> Book:
+    book = Book(item.instrument)
+    book.seq, book.trade_id, book.last_price = item.seq, item.trade_id, item.last_price
+    book.external, book.killed = item.external, item.killed
+    book.indicated, book.uncross_price, book.trail = item.indicated, item.uncross_price, trail_of(item.instrument)
+    if book.trail is not None and item.trail is not None:
+        book.trail.load(item.trail)
+    return book
+
+
+def _restore_time(state: State, stored: _State) -> None:
+    """Arm the timers, and queue what Ticks have to do."""
     for due_ns, kind, whose in stored.timers:
         state.timers.arm(due_ns, kind, whose)
-    state.killed, state.mass_cancels = stored.killed, stored.mass_cancels
-    holders: list[State | Book | Account] = [state, *state.books.values(), *state.accounts.values()]
-    state.kills = sum(holder.killed for holder in holders)
-    assert {EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID} <= state.accounts.keys()
-    return state
+        if kind in (HALT_END, AUCTION_END):
+            state.books[str(whose)].phase_timer = kind, due_ns
+    state.uncrossing = dict(stored.uncrossing)
+    state.mass_cancels = stored.mass_cancels
 
 
 def _restore_order(state: State, saved: _Order) -> None:
@@ -195,13 +244,66 @@ def _restore_order(state: State, saved: _Order) -> None:
     order.maker_rate, order.taker_rate, order.held = saved.maker_rate, saved.taker_rate, int(saved.held)
     order.created_ns, order.updated_ns, order.engine_seq = saved.created_ns, saved.updated_ns, saved.engine_seq
     if saved.extras is not None:
-        order.extras = Extras()
-        order.extras.due_ns = saved.extras.due_ns
+        order.extras = _restore_extras(saved.extras)
     state.orders[order.order_id] = order
-    if order.status in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED):
+    if order.status in _LIVE:
         account.open_orders[order.order_id] = order
     if order.terms.client_order_id is not None:
         account.client_ids[order.terms.client_order_id] = order
+
+
+def _restore_extras(saved: _Extras) -> Extras:
+    extras = Extras()
+    extras.due_ns, extras.display_quantity, extras.shown = saved.due_ns, saved.display_quantity, saved.shown
+    extras.trigger_price, extras.watermark = saved.trigger_price, saved.watermark
+    extras.slippage = saved.slippage
+    return extras
+
+
+def _restore_place(side: BookSide, order: Order) -> None:
+    """Put an order in the book as it was: an iceberg may have shown only part of a part."""
+    shown = order.shown
+    side.add(order)
+    unshown = order.shown - shown
+    side.reduce(order, unshown, -unshown)
+
+
+def _restore_triggers(state: State, stored: _State) -> None:
+    """Let orders wait for their prices again, and queue those that fired."""
+    for saved in stored.orders:
+        if saved.extras is not None and saved.extras.waits:
+            book = state.books[saved.terms.symbol]
+            book.triggers = book.triggers or BookTriggers()
+            book.triggers.add(state.orders[saved.order_id])
+    for order_id in stored.fired:
+        order = state.orders[order_id]
+        book = order.book
+        book.triggers = book.triggers or BookTriggers()
+        state.fired += 1
+        book.triggers.fired[order_id] = state.fired, order
+        state.firing[book.instrument.symbol] = book
+    for symbol, mark_price, made_of in stored.marks:
+        state.marks[symbol] = SeenMark(mark_price, made_of)
+
+
+def _dump_extras(order: Order) -> _Extras | None:
+    extras = order.extras
+    if extras is None:
+        return None
+    return _Extras(
+        extras.due_ns,
+        extras.display_quantity,
+        extras.shown,
+        trigger_of(order),
+        watermark_of(order),
+        extras.slippage,
+        extras.waits,
+    )
+
+
+def _fired(state: State) -> list[int]:
+    fired = [entry for book in state.firing.values() if book.triggers for entry in book.triggers.fired.values()]
+    return [order.order_id for _, order in sorted(fired)]
 
 
 def _dump_account(account: Account) -> _Account:
@@ -237,7 +339,7 @@ def _dump_order(order: Order) -> _Order:
         order.created_ns,
         order.updated_ns,
         order.engine_seq,
-        None if order.extras is None else _Extras(order.extras.due_ns),
+        _dump_extras(order),
     )
 
 
@@ -251,6 +353,9 @@ def _dump_book(book: Book) -> _Book:
         _queue(book.asks),
         book.external,
         book.killed,
+        None if book.trail is None else book.trail.entries(),
+        book.indicated,
+        book.uncross_price,
     )
 
 

@@ -3,8 +3,10 @@
 Events go to the recorder on the way; each command's method returns its outcome.
 """
 
+from typing import NamedTuple
+
 from app.domain.commands import PlaceOrder
-from app.domain.enums import OrderReason, OrderStatus, OrderType, PostOnly, Priority, RejectReason, TimeInForce
+from app.domain.enums import OrderReason, OrderStatus, PostOnly, Priority, RejectReason, TimeInForce
 from app.domain.events import Rejection
 from app.domain.outcomes import Outcome
 from app.engine.book import Book
@@ -12,28 +14,39 @@ from app.engine.ledger import Ledger
 from app.engine.matching import Matcher
 from app.engine.recorder import Recorder, refuse
 from app.engine.state import Account, Order, State
+from app.engine.trigger_watch import TriggerWatch
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
 _REASON_IOC_REMAINDER = OrderReason.IOC_REMAINDER
 _REASON_NO_LIQUIDITY = OrderReason.NO_LIQUIDITY
 _REASON_SLIPPAGE_CAP = OrderReason.SLIPPAGE_CAP
-_OPEN = OrderStatus.OPEN
-_PARTIALLY_FILLED = OrderStatus.PARTIALLY_FILLED
-_MARKET = OrderType.MARKET
+_LIVE = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
+_ENDED = (OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED)
 _POST_ONLY_REPRICE = PostOnly.REPRICE
-_IOC = TimeInForce.IOC
+_AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
+
+
+class Parts(NamedTuple):
+    """What an engine is made of, for those that execute commands with it."""
+
+    state: State
+    ledger: Ledger
+    matcher: Matcher
+    recorder: Recorder
+    watch: TriggerWatch
 
 
 class Desk:
     """Base of those that bring orders to a book."""
 
-    __slots__ = ("_ledger", "_matcher", "_recorder", "_state")
+    __slots__ = ("_ledger", "_matcher", "_recorder", "_state", "_watch")
 
-    def __init__(self, state: State, ledger: Ledger, matcher: Matcher, recorder: Recorder) -> None:
-        self._state = state
-        self._ledger = ledger
-        self._matcher = matcher
-        self._recorder = recorder
+    def __init__(self, parts: Parts) -> None:
+        self._state = parts.state
+        self._ledger = parts.ledger
+        self._matcher = parts.matcher
+        self._recorder = parts.recorder
+        self._watch = parts.watch
 
     def _post_only_price(self, book: Book, terms: PlaceOrder, price: int) -> tuple[int, Rejection | None]:
         """Return a price that does not take, or the refusal."""
@@ -49,13 +62,24 @@ class Desk:
             RejectReason.POST_ONLY_WOULD_TAKE, field="price", limit=best.price, actual=terms.price, unit="ticks"
         )
 
+    def _execute(self, order: Order) -> None:
+        """Let an order that may trade now meet the book, and rest or end with what is left of it."""
+        if order.terms.quote_quantity is not None:
+            self._matcher.spend(order)
+            if order.status in _LIVE:
+                self._rest(order)
+            return
+        self._matcher.match(order)
+        if order.remaining:
+            self._rest(order)
+
     def _rest(self, order: Order) -> None:
         """Put what is left in the book, or cancel it if it must not rest."""
         terms = order.terms
-        if terms.type is _MARKET:
+        if terms.price is None:
             empty = order.book.opposite(terms.side).best is None
             self._matcher.close(order, _REASON_NO_LIQUIDITY if empty else _REASON_SLIPPAGE_CAP)
-        elif terms.time_in_force is _IOC:
+        elif terms.time_in_force in _AT_ONCE:
             self._matcher.close(order, _REASON_IOC_REMAINDER)
         else:
             (order.book.bids if order.is_buy else order.book.asks).add(order)
@@ -71,7 +95,7 @@ class Desk:
             return refuse(RejectReason.UNKNOWN_ORDER)
         if symbols is not None and order.terms.symbol not in symbols:
             return refuse(RejectReason.UNKNOWN_ORDER)
-        if order.status not in (_OPEN, _PARTIALLY_FILLED):
+        if order.status in _ENDED:
             return refuse(RejectReason.ORDER_NOT_OPEN)
         return None
 

@@ -10,7 +10,7 @@ from app.domain.commands import CreateInstrument, SetReference, UpdateInstrument
 from app.domain.decimals import parse_decimal
 from app.domain.enums import InstrumentStatus, OrderReason, RejectReason
 from app.domain.events import InstrumentListed, ReferenceSet, Rejection
-from app.domain.instrument import MAX_SLIPPAGE_DEFAULT, ORDER_TYPES_FIRST_CUT, RATE_SCALE, Instrument, units_of
+from app.domain.instrument import MAX_SLIPPAGE_DEFAULT, ORDER_TYPES, RATE_SCALE, Instrument, units_of
 from app.domain.outcomes import Outcome
 from app.engine.auctions import Auctions
 from app.engine.book import Book
@@ -47,7 +47,7 @@ class Instruments:
 
     # ---- listing -----------------------------------------------------------------------------
 
-    def create_instrument(self, command: CreateInstrument) -> Outcome:
+    def create(self, command: CreateInstrument) -> Outcome:
         """List an instrument; repeating the same command changes nothing."""
         state = self._state
         base_scale = state.assets.get(command.base)
@@ -88,7 +88,7 @@ class Instruments:
             max_slippage=MAX_SLIPPAGE_DEFAULT if command.max_slippage is None else command.max_slippage,
             maker_fee=command.maker_fee,
             taker_fee=command.taker_fee,
-            order_types=ORDER_TYPES_FIRST_CUT if command.order_types is None else command.order_types,
+            order_types=ORDER_TYPES if command.order_types is None else command.order_types,
             status=command.status,
             breaker_move=command.breaker_move,
             breaker_window_ns=command.breaker_window_ns,
@@ -212,7 +212,7 @@ def invalid_field(instrument: Instrument) -> str | None:
         return "taker_fee"
     if instrument.price_band is not None and instrument.reference_price is None:
         return "reference_price"
-    return _invalid_time(instrument) or _invalid_types(instrument)
+    return _invalid_time(instrument) or (None if instrument.order_types else "order_types")
 
 
 def _invalid_time(instrument: Instrument) -> str | None:
@@ -227,9 +227,3 @@ def _invalid_time(instrument: Instrument) -> str | None:
         if value is None or not 0 <= value <= most:
             return name
     return None
-
-
-def _invalid_types(instrument: Instrument) -> str | None:
-    # A type that is not built yet would be executed as another one.
-    built = instrument.order_types and set(instrument.order_types) <= set(ORDER_TYPES_FIRST_CUT)
-    return None if built else "order_types"

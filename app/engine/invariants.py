@@ -5,13 +5,14 @@ Each function raises AssertionError with what it expected and what it found.
 
 from collections import defaultdict
 
-from app.domain.enums import OrderStatus, TimeInForce
+from app.domain.enums import InstrumentStatus, OrderStatus, TimeInForce, TriggerBy
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.engine.book import BookSide
 from app.engine.ledger import Ledger
 from app.engine.recorder import Recorder
 from app.engine.state import State
-from app.engine.timers import CANCEL_AFTER, EXPIRY, Timer
+from app.engine.timers import CANCEL_AFTER, EXPIRY, HALT_END, Timer
+from app.engine.triggers import trigger_of
 
 
 def check(state: State) -> None:
@@ -20,6 +21,7 @@ def check(state: State) -> None:
     check_books(state)
     check_orders(state)
     check_timers(state)
+    check_triggers(state)
     check_kill_switches(state)
 
 
@@ -46,10 +48,17 @@ def check_balances(state: State) -> None:
 
 
 def check_books(state: State) -> None:
-    """Not crossed, level sums right, queues linked both ways, best level at hand."""
+    """Crossed only where an auction left it so, level sums right, queues linked both ways, best level at hand."""
     for symbol, book in state.books.items():
         bid, ask = book.bids.best, book.asks.best
-        assert bid is None or ask is None or bid.price < ask.price, f"{symbol} is crossed"
+        crossed = bid is not None and ask is not None and bid.price >= ask.price
+        status = book.instrument.status
+        assert not crossed or status not in (InstrumentStatus.OPEN, InstrumentStatus.POST_ONLY), f"{symbol} is crossed"
+        assert book.is_hidden == (crossed or status is InstrumentStatus.AUCTION), f"{symbol}: wrong in hiding"
+        assert (book.trail is None) == (book.instrument.breaker_move is None), f"{symbol}: trail without a breaker"
+        uncrosses = symbol in state.uncrossing
+        assert uncrosses == (book.uncross_price is not None), f"{symbol}: uncross price without an uncross"
+        assert not uncrosses or status is InstrumentStatus.AUCTION, f"{symbol} uncrosses while {status}"
         for side in (book.bids, book.asks):
             _check_side(symbol, side)
 
@@ -60,29 +69,34 @@ def _check_side(symbol: str, side: BookSide) -> None:
     assert prices == sorted(side.levels, reverse=side.direction > 0), f"{symbol}: price order {prices}"
     assert (levels[0] if levels else None) is side.best, f"{symbol}: wrong best level"
     for level in levels:
-        total, ahead, order = 0, None, level.head
+        total, reserve, ahead, order = 0, 0, None, level.head
         while order is not None:
             assert order.ahead is ahead, f"{symbol} {level.price}: broken queue at order {order.order_id}"
             assert order.level is level, f"{symbol} {level.price}: order {order.order_id} names another level"
-            total += order.remaining
+            total += order.shown
+            reserve += order.remaining - order.shown
+            assert 0 < order.shown <= order.remaining, f"{symbol} {level.price}: order {order.order_id} shows wrongly"
             ahead, order = order, order.behind
         assert level.tail is ahead, f"{symbol} {level.price}: wrong tail"
         assert total == level.quantity > 0, f"{symbol} {level.price}: expected {total}, was {level.quantity}"
+        assert reserve == level.reserve, f"{symbol} {level.price}: expected reserve {reserve}, was {level.reserve}"
 
 
 def check_orders(state: State) -> None:
     """Quantities add up, open orders are in the book and known, ended ones are in neither."""
     for order in state.orders.values():
-        is_open = order.status in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
+        rests = order.status in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
+        is_open = rests or order.status in (OrderStatus.UNTRIGGERED, OrderStatus.PENDING)
         where = f"order {order.order_id} ({order.status})"
         assert is_open == (order.order_id in order.account.open_orders), f"{where}: wrong in open_orders"
-        assert is_open == (order.level is not None), f"{where}: wrong in the book"
+        assert rests == (order.level is not None), f"{where}: wrong in the book"
         assert 0 <= order.filled <= order.quantity, f"{where}: filled {order.filled} of {order.quantity}"
         expected = order.quantity - order.filled if is_open else 0
         assert order.remaining == expected, f"{where}: expected remaining {expected}, was {order.remaining}"
-        assert (order.status is OrderStatus.FILLED) == (order.filled == order.quantity), (
-            f"{where}: status and quantity differ"
-        )
+        filled = order.filled == order.quantity
+        # A market buy by quote_quantity has the quantity it filled, however it ended.
+        may_differ = order.terms.quote_quantity is not None and filled
+        assert may_differ or (order.status is OrderStatus.FILLED) == filled, f"{where}: status and quantity differ"
         assert is_open or order.held == 0, f"{where}: still holds {order.held}"
 
 
@@ -98,6 +112,12 @@ def check_timers(state: State) -> None:
     for account in state.accounts.values():
         if account.cancel_after is not None:
             expected.add(Timer(account.cancel_after.due_ns, CANCEL_AFTER, account.account_id))
+    for symbol, book in state.books.items():
+        if book.phase_timer is not None:
+            kind, due_ns = book.phase_timer
+            expected.add(Timer(due_ns, kind, symbol))
+            status = InstrumentStatus.HALTED if kind == HALT_END else InstrumentStatus.AUCTION
+            assert book.instrument.status is status, f"{symbol}: timer {kind} while {book.instrument.status}"
     assert set(timers) == expected, f"expected timers {sorted(expected)}, were {timers}"
     for order in state.orders.values():
         by_time = order.terms.time_in_force in (TimeInForce.GTD, TimeInForce.DAY)
@@ -105,6 +125,32 @@ def check_timers(state: State) -> None:
         assert ((order.extras is not None) and (order.extras.due_ns is not None)) == ends, (
             f"order {order.order_id} ({order.status}): wrong end by time"
         )
+
+
+def check_triggers(state: State) -> None:
+    """Every untriggered order waits in its book or has fired; what waits is in order, and no print is missed."""
+    untriggered = {order.order_id for order in state.orders.values() if order.status is OrderStatus.UNTRIGGERED}
+    found: list[int] = []
+    for symbol, book in state.books.items():
+        triggers = book.triggers
+        if triggers is None:
+            continue
+        for order in triggers.waiting():
+            assert order.book is book, f"{symbol}: order {order.order_id} waits in another book"
+            assert order.extras is not None
+            assert order.extras.waits, f"{symbol}: order {order.order_id} does not know that it waits"
+            if order.terms.trigger_by is not TriggerBy.MARK:
+                trigger = trigger_of(order)
+                assert trigger is not None, f"{symbol}: order {order.order_id} has no trigger"
+                is_outside = trigger >= triggers.above or trigger <= triggers.below
+                assert is_outside, f"{symbol}: {triggers.below} to {triggers.above} passes over {trigger}"
+            found.append(order.order_id)
+        numbers = [number for number, _ in triggers.fired.values()]
+        assert numbers == sorted(numbers), f"{symbol}: fired out of order"
+        assert not numbers or symbol in state.firing, f"{symbol}: what fired is not known"
+        # A limit child that waits for its instrument to open is queued as well.
+        found += [order.order_id for _, order in triggers.fired.values() if order.order_id in untriggered]
+    assert sorted(found) == sorted(untriggered), f"expected {sorted(untriggered)} to wait, found {sorted(found)}"
 
 
 def check_kill_switches(state: State) -> None:

@@ -32,6 +32,8 @@ class Ledger:
         instrument = order.book.instrument
         if not order.is_buy:
             return order.remaining * instrument.lot_units
+        if order.extras is not None and order.terms.quote_quantity is not None:
+            return order.terms.quote_quantity - order.notional - order.fees
         notional = order.remaining * order.price * instrument.notional_unit
         maker_rate, taker_rate = order.maker_rate, order.taker_rate
         # Spelled out: the built-in max of three costs more than the rest of this sum.

@@ -6,7 +6,7 @@ Each method returns the outcome of its command; events go to the recorder on the
 import msgspec
 
 from app.domain.commands import CancelOrder, PlaceOrder
-from app.domain.enums import OrderReason, OrderType, RejectReason, TimeInForce
+from app.domain.enums import OrderReason, OrderStatus, OrderType, RejectReason, Side, TimeInForce
 from app.domain.events import (
     OrderAccepted,
     OrderCancelRejected,
@@ -18,14 +18,20 @@ from app.engine import forms, risk
 from app.engine.book import Book
 from app.engine.desk import Desk
 from app.engine.kill_switch import check_kill_switch
-from app.engine.matching import fillable
 from app.engine.recorder import refuse
-from app.engine.state import Account, Extras, Order
+from app.engine.rehearsal import fillable
+from app.engine.state import Account, Order
 from app.engine.timers import EXPIRY
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
 _REASON_USER = OrderReason.USER
+_UNTRIGGERED = OrderStatus.UNTRIGGERED
+_LIMIT = OrderType.LIMIT
 _MARKET = OrderType.MARKET
+_AT_WORK = (_LIMIT, _MARKET)
+"""Types that wait for no price."""
+_BANDED = (_LIMIT, _MARKET, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
+_BUY = Side.BUY
 _FOK = TimeInForce.FOK
 _ENDS_BY_TIME = (TimeInForce.GTD, TimeInForce.DAY)
 
@@ -55,16 +61,29 @@ class OrderDesk(Desk):
         if rejection is not None:
             return self._reject(terms, account, rejection)
         order = Order(state.last_order_id + 1, terms, account, book, price)
-        if terms.time_in_force is _FOK and not fillable(book, order):
+        if is_special(terms):
+            self._specialize(order)
+        elif terms.time_in_force is _FOK and not fillable(book, order, state.timestamp_ns):
             return self._reject(terms, account, refuse(RejectReason.FOK_NOT_FILLABLE))
         missing = self._ledger.hold(order)
         if missing:
             return self._reject(terms, account, self._insufficient(order))
         self._accept(order)
-        self._matcher.match(order)
-        if order.remaining:
-            self._rest(order)
+        if order.status is _UNTRIGGERED:
+            self._watch.arm(order)
+        else:
+            self._execute(order)
         return self._order_outcome(order)
+
+    def _specialize(self, order: Order) -> None:
+        """Give an order that waits, shows less or spends money what it needs besides its terms."""
+        terms = order.terms
+        extras = order.extra()
+        extras.display_quantity = terms.display_quantity
+        if terms.type not in _AT_WORK:
+            order.status = _UNTRIGGERED
+            extras.trigger_price, extras.watermark = risk.first_trigger(terms, order.book)
+            extras.slippage = risk.slippage_of(order.book, terms)
 
     def _accept(self, order: Order) -> None:
         """Make an order that passed every check known under its ids, and state it."""
@@ -83,8 +102,7 @@ class OrderDesk(Desk):
         """Arm the timer of a gtd or day order."""
         due = forms.end_of(order.terms, order.book.instrument, order.created_ns)
         assert due is not None, "check_form admits a gtd order only with its end"
-        order.extras = order.extras or Extras()
-        order.extras.due_ns = due
+        order.extra().due_ns = due
         self._state.timers.arm(due, EXPIRY, order.order_id)
 
     def _repeated(self, known: Order, terms: PlaceOrder) -> Outcome:
@@ -101,34 +119,40 @@ class OrderDesk(Desk):
         instrument = book.instrument
         rejection = check_kill_switch(self._state, account, book) if self._state.kills else None
         if rejection is None:
-            rejection = risk.check_status(instrument, account, post_only=terms.post_only is not None)
+            rejection = risk.check_status(book, account, terms)
         if rejection is None:
             rejection = forms.check_form(terms, book, self._state.timestamp_ns)
         if rejection is not None:
             return 0, rejection
         price, rejection = self._price(terms, book)
         if rejection is None:
-            rejection = risk.check_numbers(instrument, price, terms.quantity)
+            if terms.quote_quantity is None:
+                rejection = risk.check_numbers(instrument, price, terms.quantity)
+            else:
+                rejection = risk.check_money(book, terms.quote_quantity)
         if rejection is None:
             rejection = risk.check_sums(book, terms.side, price, terms.quantity)
-        if rejection is None and instrument.price_band is not None:
+        if rejection is None and instrument.price_band is not None and terms.type in _BANDED:
             rejection = risk.check_band(book, price)
         if rejection is None:
             rejection = risk.check_open_orders(account, self._state.open_orders_max)
         return price, rejection
 
     def _price(self, terms: PlaceOrder, book: Book) -> tuple[int, Rejection | None]:
-        """Return the order's limit: its own price, a market order's cap, or the repriced post-only price."""
+        """Return the order's limit: its own price, its cap, or the repriced post-only price."""
         price = terms.price
+        if price is not None:
+            if terms.post_only is not None and terms.type is _LIMIT:
+                return self._post_only_price(book, terms, price)
+            return price, None
         if terms.type is _MARKET:
             best = book.opposite(terms.side).best
-            if best is None:
-                return 0, refuse(RejectReason.NO_LIQUIDITY)
-            return risk.cap_price(book, terms, best.price, is_buy=best is book.asks.best), None
-        assert price is not None, "check_form admits a limit order only with a price"
-        if terms.post_only is not None:
-            return self._post_only_price(book, terms, price)
-        return price, None
+            start = None if best is None else best.price
+        else:
+            start, _ = risk.first_trigger(terms, book)
+        if start is None:
+            return 0, refuse(RejectReason.NO_LIQUIDITY)
+        return risk.cap_price(book, terms, start, is_buy=terms.side is _BUY), None
 
     def _reject(self, terms: PlaceOrder, account: Account, rejection: Rejection) -> Outcome:
         account.seq += 1
@@ -161,3 +185,8 @@ class OrderDesk(Desk):
             return self._outcome(rejection=event.rejection)
         self._matcher.cancel(order, _REASON_USER)
         return self._order_outcome(order)
+
+
+def is_special(terms: PlaceOrder) -> bool:
+    """Return whether an order waits for a price, shows less than it is, or spends money instead of buying lots."""
+    return terms.type not in _AT_WORK or terms.display_quantity is not None or terms.quote_quantity is not None

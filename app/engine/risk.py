@@ -5,39 +5,45 @@ state. The order of checks is ENGINE.md's; checks whose controls do not exist ye
 """
 
 from app.domain.commands import PlaceOrder
-from app.domain.enums import AccountStatus, InstrumentStatus, RejectReason, Side
+from app.domain.enums import AccountStatus, InstrumentStatus, OrderType, RejectReason, Side, TimeInForce
 from app.domain.events import Rejection
 from app.domain.instrument import RATE_SCALE, Instrument
 from app.engine.book import Book
 from app.engine.forms import INTEGER_MAX
 from app.engine.recorder import refuse
 from app.engine.state import Account, Order
-
-_STATUS_REASON = {
-    InstrumentStatus.HALTED: RejectReason.INSTRUMENT_HALTED,
-    InstrumentStatus.CANCEL_ONLY: RejectReason.INSTRUMENT_NOT_OPEN,
-    InstrumentStatus.CLOSED: RejectReason.INSTRUMENT_NOT_OPEN,
-    InstrumentStatus.AUCTION: RejectReason.INSTRUMENT_NOT_OPEN,
-}
+from app.engine.triggers import trail_price
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
 _ACCOUNT_FROZEN = AccountStatus.FROZEN
+_AUCTION = InstrumentStatus.AUCTION
+_HALTED = InstrumentStatus.HALTED
 _INSTRUMENT_OPEN = InstrumentStatus.OPEN
+_POST_ONLY = InstrumentStatus.POST_ONLY
+_LIMIT = OrderType.LIMIT
+_AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
 _BUY = Side.BUY
 
 
-def check_status(instrument: Instrument, account: Account, *, post_only: bool) -> Rejection | None:
+def check_status(book: Book, account: Account, terms: PlaceOrder) -> Rejection | None:
     """Refuse new risk while the instrument or the account does not admit it."""
-    status = instrument.status
+    status = book.instrument.status
     if status is not _INSTRUMENT_OPEN:
-        reason = _STATUS_REASON.get(status)
-        if reason is not None:
-            return refuse(reason)
-        if not post_only:
-            return refuse(RejectReason.INSTRUMENT_NOT_OPEN)
+        if status is _AUCTION:
+            admits = gathers(terms) and book.uncross_price is None
+        else:
+            admits = status is _POST_ONLY and terms.post_only is not None
+        if not admits:
+            halted = status is _HALTED
+            return refuse(RejectReason.INSTRUMENT_HALTED if halted else RejectReason.INSTRUMENT_NOT_OPEN)
     if account.status is _ACCOUNT_FROZEN:
         return refuse(RejectReason.ACCOUNT_FROZEN)
     return None
+
+
+def gathers(terms: PlaceOrder) -> bool:
+    """Return whether a call auction admits an order: one that rests until it meets."""
+    return terms.type is _LIMIT and terms.time_in_force not in _AT_ONCE and terms.post_only is None
 
 
 def check_numbers(instrument: Instrument, price: int, quantity: int) -> Rejection | None:
@@ -68,6 +74,35 @@ def check_numbers(instrument: Instrument, price: int, quantity: int) -> Rejectio
     return None
 
 
+def check_money(book: Book, quote_quantity: int) -> Rejection | None:
+    """Refuse what a market buy may spend if it is outside the instrument's range, or too little for one lot."""
+    instrument, best = book.instrument, book.asks.best
+    unit, field = instrument.quote, "quote_quantity"
+    lowest, highest = instrument.min_notional, instrument.max_notional
+    if not 0 < quote_quantity <= INTEGER_MAX:
+        lowest, highest = None, INTEGER_MAX
+    if lowest is not None and quote_quantity < lowest:
+        return refuse(RejectReason.NOTIONAL_OUT_OF_RANGE, field=field, limit=lowest, actual=quote_quantity, unit=unit)
+    if highest is not None and not 0 < quote_quantity <= highest:
+        return refuse(RejectReason.NOTIONAL_OUT_OF_RANGE, field=field, limit=highest, actual=quote_quantity, unit=unit)
+    assert best is not None, "an order without liquidity was refused before"
+    notional = best.price * instrument.notional_unit
+    cost = notional - (-notional * instrument.taker_fee // RATE_SCALE)
+    if cost > quote_quantity:
+        return refuse(RejectReason.QUANTITY_OUT_OF_RANGE, field=field, limit=cost, actual=quote_quantity, unit=unit)
+    return None
+
+
+def first_trigger(terms: PlaceOrder, book: Book) -> tuple[int | None, int | None]:
+    """Return the trigger price an order starts with, and a trailing stop's watermark; None when there is no price."""
+    if terms.trailing_offset is None:
+        return terms.trigger_price, None
+    watermark = book.reference_price()
+    if watermark is None:
+        return None, None
+    return trail_price(watermark, terms.trailing_offset, -1 if terms.side is _BUY else 1), watermark
+
+
 def check_sums(book: Book, side: Side, price: int, quantity: int, amended: Order | None = None) -> Rejection | None:
     """Refuse what could take the order's traded notional, or its level's quantity, past a 64-bit integer.
 
@@ -88,7 +123,7 @@ def check_sums(book: Book, side: Side, price: int, quantity: int, amended: Order
     if level is not None:
         total = level.quantity + quantity
         if amended is not None and amended.level is level:
-            total -= amended.remaining
+            total -= amended.shown
         if total > INTEGER_MAX:
             return refuse(
                 RejectReason.QUANTITY_OUT_OF_RANGE, field="quantity", limit=INTEGER_MAX, actual=total, unit="lots"
@@ -122,9 +157,17 @@ def check_open_orders(account: Account, limit: int | None) -> Rejection | None:
 
 def cap_price(book: Book, terms: PlaceOrder, best: int, *, is_buy: bool) -> int:
     """Return the worst price in ticks that a market order may trade at: best opposite price and its slippage."""
+    return price_within(best, slippage_of(book, terms), is_buy=is_buy)
+
+
+def slippage_of(book: Book, terms: PlaceOrder) -> int:
+    """Return the rate by which an order may trade beyond the price its cap starts from."""
     slippage = book.instrument.max_slippage
-    if terms.max_slippage is not None:
-        slippage = min(slippage, terms.max_slippage)
+    return slippage if terms.max_slippage is None else min(slippage, terms.max_slippage)
+
+
+def price_within(best: int, slippage: int, *, is_buy: bool) -> int:
+    """Return the worst price within a slippage, rounded towards the price it starts from and at least one tick."""
     if is_buy:
         return best * (RATE_SCALE + slippage) // RATE_SCALE
     return max(-(-best * (RATE_SCALE - slippage) // RATE_SCALE), 1)

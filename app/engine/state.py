@@ -16,6 +16,7 @@ from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID, FIRST_ACCOU
 from app.engine.book import Book, PriceLevel
 from app.engine.selection import MassCancel
 from app.engine.timers import Timers
+from app.engine.triggers import TrailGroup, trigger_of
 
 CLOSED_ORDERS_MAX = 250_000
 """Closed orders that are remembered for idempotency; older ones are in the projection."""
@@ -67,12 +68,15 @@ class Account:
         "pending",
         "seq",
         "status",
+        "stp_group",
     )
 
     def __init__(self, account_id: int, name: str) -> None:
         self.account_id = account_id
         self.name = name
         self.status = _ACCOUNT_ACTIVE
+        self.stp_group: int | None = None
+        """Accounts of one group never trade with each other."""
         self.killed = False
         """Whether its kill switch is on."""
         self.cancel_after: CancelAfter | None = None
@@ -99,11 +103,24 @@ class Account:
 class Extras:
     """What only few orders have; an order without any of it has no extras."""
 
-    __slots__ = ("due_ns",)
+    __slots__ = ("display_quantity", "due_ns", "shown", "slippage", "trails_in", "trigger_price", "waits", "watermark")
 
     def __init__(self) -> None:
         self.due_ns: int | None = None
         """When the order expires; its timer is armed as long as it is open."""
+        self.display_quantity: int | None = None
+        """Of an iceberg: the most it shows."""
+        self.shown = 0
+        """Of a resting iceberg: what is left of the part it shows."""
+        self.slippage = 0
+        """Of a trailing stop: rate between its trigger and its cap, fixed when it was accepted."""
+        self.trigger_price: int | None = None
+        """As it was set, or as it was when a trailing stop last stopped trailing; `trigger_of` is the current one."""
+        self.watermark: int | None = None
+        """Best price that a trailing stop has seen, as far as its group does not know it."""
+        self.waits = False
+        """Whether the order is among those that the book's prices are compared with."""
+        self.trails_in: TrailGroup | None = None
 
 
 class Order:
@@ -167,8 +184,29 @@ class Order:
         self.ahead: Order | None = None
         self.behind: Order | None = None
 
+    @property
+    def shown(self) -> int:
+        """Lots that the order shows in the book while it rests."""
+        extras = self.extras
+        return self.remaining if extras is None or extras.display_quantity is None else extras.shown
+
+    def show(self) -> int:
+        """Begin to show a new part; returns how many lots that is."""
+        extras = self.extras
+        if extras is None or extras.display_quantity is None:
+            return self.remaining
+        extras.shown = min(extras.display_quantity, self.remaining)
+        return extras.shown
+
+    def extra(self) -> Extras:
+        """Return the order's extras, making them when there are none."""
+        if self.extras is None:
+            self.extras = Extras()
+        return self.extras
+
     def snapshot(self) -> OrderState:
         """Return the order as it is now."""
+        extras = self.extras
         return OrderState(
             self.order_id,
             self.terms,
@@ -183,7 +221,16 @@ class Order:
             self.created_ns,
             self.updated_ns,
             self.engine_seq,
+            None if extras is None else extras.display_quantity,
+            None if extras is None else trigger_of(self),
         )
+
+
+class SeenMark(NamedTuple):
+    """A mark price, and the prices it was made of: last, best bid, best ask and (external, its time)."""
+
+    mark_price: int | None
+    made_of: tuple[int | None, int, int, tuple[int, int] | None]
 
 
 class State:
@@ -213,6 +260,12 @@ class State:
         self.timers = Timers()
         self.uncrossing: dict[str, int] = {}
         """Symbols of auctions that are trading at their price, the oldest first, and the command that began it."""
+        self.fired = 0
+        """Orders that have fired so far: what fired in several books runs in this order."""
+        self.firing: dict[str, Book] = {}
+        """Books in which orders have fired and not run; some may have none left."""
+        self.marks: dict[str, SeenMark] = {}
+        """Of the books whose mark price is watched: what was last seen of it."""
         self.mass_cancels: list[MassCancel] = []
         """What Ticks still have to cancel, the oldest first."""
         self.killed = False

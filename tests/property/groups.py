@@ -1,4 +1,6 @@
 """The groups of features that the streams use: each is switched on when the engine has it."""
 
-GROUPS: frozenset[str] = frozenset({"expiry", "ticks", "mass_cancel", "cancel_after", "sessions", "kill_switch"})
+GROUPS: frozenset[str] = frozenset(
+    {"expiry", "ticks", "triggers", "icebergs", "quotes", "mass_cancel", "cancel_after", "sessions", "kill_switch"}
+)
 """Enabled groups: their commands are made, and their rare states must be reached."""

@@ -147,7 +147,7 @@ class ReferenceGauges(ReferenceLimits):
         total = order.notional + most * order.remaining * instrument.notional_unit
         others = [o for o in self.open if o.order_id != order.order_id and o.arrival is not None]
         level = [o for o in others if (o.terms.symbol, o.terms.side, o.price) == (symbol, side, order.price)]
-        lots = sum(o.remaining for o in level) + order.remaining
+        lots = sum(self.shown_of(o) for o in level) + order.remaining
         quantity = RejectReason.QUANTITY_OUT_OF_RANGE
         return [
             Verdict(

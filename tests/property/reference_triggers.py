@@ -15,6 +15,7 @@ from app.domain.events import Event, OrderTriggered, TradeExecuted
 from tests.property.reference_checks import cap_price, opposite
 from tests.property.reference_forms import CAPPED, PRICED
 from tests.property.reference_gauges import Candidate
+from tests.property.reference_listing import INTEGER_MAX
 from tests.property.reference_matching import ReferenceMatching
 from tests.property.reference_records import RefOrder
 
@@ -95,9 +96,10 @@ class ReferenceTriggers(ReferenceMatching):
 
     def run_triggers(self) -> None:
         """Run what fired, in order; what sleeps keeps its place."""
+        met = 0
         for _ in range(self.triggers_max):
             order = next((each for each in self.fired if self.is_awake(each)), None)
-            if order is None:
+            if order is None or met >= self.operations_max:
                 return
             self.unfire(order)
             self.met = 0
@@ -105,6 +107,7 @@ class ReferenceTriggers(ReferenceMatching):
                 self.end(order, OrderReason.ACCOUNT_FROZEN)
             else:
                 self.run(order)
+            met += self.met
 
     def run(self, order: RefOrder) -> None:
         """Let a fired order act as the limit or market order that it becomes."""
@@ -121,10 +124,17 @@ class ReferenceTriggers(ReferenceMatching):
             self.end(order, OrderReason.REDUCE_ONLY)
         elif terms.type in CAPPED and self.best(terms.symbol, opposite(terms.side)) == (0, 0):
             self.end(order, OrderReason.NO_LIQUIDITY)
+        elif not order.is_buy and self._most(order) > INTEGER_MAX:
+            self.end(order, OrderReason.SLIPPAGE_CAP)
         elif terms.time_in_force is TimeInForce.FOK and not self._fillable(order):
             self.end(order, OrderReason.IOC_REMAINDER)
         else:
             self.execute(order)
+
+    def _most(self, order: RefOrder) -> int:
+        """Return what a sell could trade for at the best price."""
+        best = self.best(order.terms.symbol, Side.BUY)[0]
+        return best * order.remaining * order.instrument.notional_unit
 
     def activate(self, order: RefOrder, status: OrderStatus = OrderStatus.OPEN) -> None:
         """State that an order is active from now on; a post-only one that would take is moved, or canceled."""

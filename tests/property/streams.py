@@ -158,7 +158,7 @@ class Stream(OrderCommands, AdminCommands):
         if rng.random() < 0.5:
             price = max(1, state.price + rng.randint(-self.profile.reach, self.profile.reach))
         if price is None or rng.random() < 0.5:
-            less = rng.randint(1, state.quantity)
+            less = rng.randint(1, max(1, state.quantity))
             quantity = rng.choice((less, less, max(1, state.filled_quantity), state.quantity, state.quantity + less))
         version = rng.choice((None, None, None, state.version, state.version + 1))
         symbols = rng.choice((None, None, None, None, ("X",)))

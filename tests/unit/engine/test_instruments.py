@@ -10,7 +10,7 @@ from app.domain.commands import (
     Tick,
     UpdateInstrument,
 )
-from app.domain.enums import InstrumentStatus, OrderReason, OrderStatus, OrderType
+from app.domain.enums import InstrumentStatus, OrderReason, OrderStatus
 from app.domain.events import InstrumentListed, OrderCanceled
 from app.engine import instruments, invariants
 from app.engine.engine import Engine
@@ -126,7 +126,6 @@ def test_instrument_that_would_round_a_notional_or_overflow_is_refused(
         ({"maker_fee": -100 * PERCENT, "taker_fee": 99 * PERCENT}, "maker_fee"),
         ({"maker_fee": -2, "taker_fee": 1}, "taker_fee"),
         ({"order_types": ()}, "order_types"),
-        ({"order_types": (OrderType.LIMIT, OrderType.STOP_LIMIT)}, "order_types"),
     ],
 )
 def test_instrument_field_out_of_range_is_refused_by_name(change: dict[str, Any], field: str) -> None:

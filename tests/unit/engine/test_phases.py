@@ -1,5 +1,7 @@
 """What a volatility breaker stops, and how time takes an instrument back to trading."""
 
+from typing import Any
+
 import pytest
 
 from app.domain.enums import InstrumentStatus, OrderStatus
@@ -35,13 +37,12 @@ from tests.unit.engine.builders import (
 
 SECOND_NS = 1_000_000_000
 HALT_NS = 30 * SECOND_NS
-BREAKER = {"breaker_move": 10 * PERCENT, "breaker_window_ns": 5 * SECOND_NS, "breaker_halt_ns": HALT_NS}
+BREAKER: dict[str, Any] = {"breaker_move": 10 * PERCENT, "breaker_window_ns": 5 * SECOND_NS, "breaker_halt_ns": HALT_NS}
 
 
-def traded_at_100(**instrument: int) -> Engine:
+def traded_at_100(**instrument: Any) -> Engine:
     """Return an engine with a breaker of 10 % in 5 s whose last trade was at 100, at noon."""
-    engine = engine_with([sell(ALICE, quantity=1, price=100), buy(quantity=1, price=100)], **BREAKER, **instrument)
-    return engine
+    return engine_with([sell(ALICE, quantity=1, price=100), buy(quantity=1, price=100)], **BREAKER, **instrument)
 
 
 def status_of(engine: Engine) -> InstrumentStatus:
@@ -50,6 +51,7 @@ def status_of(engine: Engine) -> InstrumentStatus:
 
 def test_print_beyond_the_move_is_not_made_the_rest_is_canceled_and_the_instrument_halts() -> None:
     engine = traded_at_100()
+    engine.begin(NOON_NS + SECOND_NS)
     for price in (105, 110, 111):
         accepted(engine, sell(ALICE, quantity=1, price=price))
     events = accepted(engine, buy(quantity=5, price=200))
@@ -62,7 +64,7 @@ def test_print_beyond_the_move_is_not_made_the_rest_is_canceled_and_the_instrume
     assert held(engine, BOB, QUOTE) == 0
     assert asks(engine) == [(111, 1)]
     assert reason_of(engine, buy(quantity=1, price=100)) == "instrument_halted"
-    assert engine.next_deadline == NOON_NS + HALT_NS
+    assert engine.next_deadline == NOON_NS + SECOND_NS + HALT_NS
     invariants.check(engine.state)
 
 
@@ -187,7 +189,7 @@ def test_another_breaker_begins_without_a_past_and_the_same_one_goes_on() -> Non
         ({"session_close_ns": 86_400 * SECOND_NS}, "session_close_ns"),
     ],
 )
-def test_breaker_is_set_whole_or_not_at_all_and_times_are_sound(changes: dict[str, int | None], field: str) -> None:
+def test_breaker_is_set_whole_or_not_at_all_and_times_are_sound(changes: dict[str, Any], field: str) -> None:
     engine = engine_with()
     engine.apply(update(**changes))
     rejection = engine.outcome.rejection

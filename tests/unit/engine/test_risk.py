@@ -46,7 +46,7 @@ def refusal(command: PlaceOrder, **instrument: Any) -> tuple[str, str | None, st
 PLACES = {
     InstrumentStatus.OPEN: (None, None),
     InstrumentStatus.POST_ONLY: ("instrument_not_open", None),
-    InstrumentStatus.AUCTION: ("instrument_not_open", "instrument_not_open"),
+    InstrumentStatus.AUCTION: (None, "instrument_not_open"),
     InstrumentStatus.CANCEL_ONLY: ("instrument_not_open", "instrument_not_open"),
     InstrumentStatus.HALTED: ("instrument_halted", "instrument_halted"),
     InstrumentStatus.CLOSED: ("instrument_not_open", "instrument_not_open"),
@@ -98,7 +98,7 @@ def test_frozen_account_is_still_filled_as_maker() -> None:
 @pytest.mark.parametrize(
     ("change", "reason", "field"),
     [
-        ({"type": OrderType.STOP}, "type_not_allowed", "type"),
+        ({"type": OrderType.STOP}, "invalid_request", "price"),
         ({"type": OrderType.MARKET, "time_in_force": IOC}, "invalid_request", "price"),
         ({"type": OrderType.MARKET, "price": None}, "invalid_request", "time_in_force"),
         (

@@ -352,11 +352,12 @@ async def test_without_a_deadline_no_tick_is_made(leader: Leader) -> None:
 
 
 async def test_a_leader_that_stops_begins_nothing_that_time_would_do(leader: Leader) -> None:
-    due_ns = LEADER_CLOCK.now_ns() + 5 * MILLISECOND_NS
+    due_ns = LEADER_CLOCK.now_ns() + 150 * MILLISECOND_NS
     for command in (*MARKET, bid_until(due_ns)):
         leader.submit(command)
     await settle()
     leader.sequencer.stop()
-    await asyncio.sleep(0.01)
+    while LEADER_CLOCK.now_ns() < due_ns:
+        time.sleep(0.005)  # noqa: ASYNC251  # the loop must not run meanwhile
     await leader.commit()
     assert len(leader.journal.rows) == 1
