@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from app.domain.enums import SelfTradePrevention
+from app.domain.enums import OrderType, SelfTradePrevention
 from tests.property.groups import GROUPS
 from tests.property.streams_admin import ADMIN_WEIGHTS
 
@@ -14,6 +14,8 @@ PERCENT = 1_000_000
 INTEGER_MAX = 2**63 - 1
 BASE_SCALE, QUOTE_SCALE = 8, 10
 STRANGER = 999
+KINDS = tuple(OrderType)[1:] if "triggers" in GROUPS else (OrderType.MARKET,)
+"""Types that not every instrument admits."""
 STP = tuple(SelfTradePrevention)
 FEES = (
     (0, 0),
@@ -84,6 +86,9 @@ class Profile:
     """Share of orders that carry a client_order_id."""
     batch_max: int
     operations_max: int
+    """Bound of what one command does to orders."""
+    slice_max: int
+    """Bound of what one Tick cancels or runs."""
     closed_orders_max: int
     instrument: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, int] = field(default_factory=dict)
@@ -112,6 +117,9 @@ def profile_of(rng: random.Random) -> Profile:
         typical = middle * lots_max * notional_unit
         most = min(INTEGER_MAX, max(1, typical // 2))
         instrument |= {"min_notional": max(1, most // 10), "max_notional": most}
+    if rng.random() < 0.1:
+        others = [kind for kind in KINDS if rng.random() < 0.5]
+        instrument |= {"order_types": (OrderType.LIMIT, *others)}
     orders = rng.choice((10**6, 10**6, 60, 8))
     return Profile(
         accounts=rng.choice((1, 2, 3, 3, 8)),
@@ -124,7 +132,8 @@ def profile_of(rng: random.Random) -> Profile:
         stp=rng.choice((STP, STP, (rng.choice(STP),))),
         client_ids=rng.choice((0.0, 0.2, 0.9)),
         batch_max=rng.choice((1, 5, 20, 64)),
-        operations_max=rng.choice((5_000, 4)),
+        operations_max=rng.choice((300, 300, 40, 4)),
+        slice_max=rng.choice((100, 10, 2)),
         closed_orders_max=rng.choice((250_000, 30, 8)),
         instrument=instrument,
         weights=weights_of(rng),

@@ -11,7 +11,6 @@ from app.domain.enums import AccountStatus, InstrumentStatus, OrderType, PostOnl
 from app.domain.events import Rejection
 from app.domain.instrument import Instrument
 from app.domain.outcomes import CheckResult, Outcome
-from tests.property.groups import GROUPS
 from tests.property.reference_forms import AT_ONCE, CAPPED, PRICED, check_form
 from tests.property.reference_gauges import Candidate, ReferenceGauges, Verdict, within
 from tests.property.reference_limits import Attempt
@@ -197,9 +196,7 @@ class ReferenceChecks(ReferenceGauges):
     # ---- form, price and numbers ---------------------------------------------------------------
 
     def _form(self, c: Candidate) -> list[Verdict]:
-        symbol, lives = c.terms.symbol, c.terms.time_in_force in {TimeInForce.GTD, TimeInForce.DAY}
-        if lives and c.terms.type is OrderType.LIMIT and c.terms.price is not None and "expiry" not in GROUPS:
-            return [Verdict(False, RejectReason.TYPE_NOT_ALLOWED, "time_in_force")]
+        symbol = c.terms.symbol
         try:
             check_form(c.terms, self.instruments[symbol], self.timestamp_ns, self.mark_price(symbol))
         except Refused as refused:

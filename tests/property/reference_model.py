@@ -35,7 +35,7 @@ class ReferenceModel(ReferenceTimers):
 
     def __init__(self, *, operations_max: int = 5_000, closed_orders_max: int = 250_000) -> None:
         super().__init__()
-        self.operations_max = operations_max
+        self.operations_max = self.timer_operations_max = self.cancels_max = operations_max
         self.closed_orders_max = closed_orders_max
         self.outcome = Outcome(0, 0)
         self._handlers: dict[type, Callable[[Any], Answer]] = {

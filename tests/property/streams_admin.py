@@ -17,24 +17,28 @@ from app.domain.commands import (
     Transfer,
     UpdateAccount,
     UpdateInstrument,
+    Withdraw,
 )
-from app.domain.enums import AccountStatus, InstrumentStatus, KillSwitchScope, Side
-from app.domain.events import AccountUpdated, KillSwitchSet, LimitsSet, OrderState, PositionChanged
+from app.domain.enums import AccountStatus, InstrumentStatus, KillSwitchScope, OrderStatus, OrderType, Side
+from app.domain.events import AccountUpdated, BalanceChanged, KillSwitchSet, LimitsSet, OrderState, PositionChanged
 from app.domain.instrument import Instrument
 
 ADMIN_WEIGHTS = {
     "transfer_between": ("transfers", 2),
     "fee_tiers": ("tiers", 1),
     "kill_switch": ("kill_switch", 1),
-    "risk_limits": ("limits", 2),
-    "own_limits": ("limits", 2),
-    "settings": ("account_settings", 2),
+    "risk_limits": ("limits", 4),
+    "own_limits": ("limits", 3),
+    "settings": ("account_settings", 3),
     "reference": ("mark", 3),
     "reduce_only": ("reduce_only", 6),
-    "same_again": ("limits", 2),
+    "same_again": ("limits", 6),
     "check_order": ("check_order", 4),
-    "breaker": ("breaker", 1),
-    "call_auction": ("auction", 2),
+    "breaker": ("breaker", 2),
+    "call_auction": ("auction", 3),
+    "order_types": ("order_types", 1),
+    "freeze": ("triggers", 1),
+    "drain": ("lists", 2),
 }
 """Makers of commands with the group they belong to and their weight."""
 SECOND_NS = 10**9
@@ -43,19 +47,21 @@ STRANGER = 999
 TIERS = ("slow", "fast")
 RELIEF = 0.08
 """Chance, per command, that something that keeps orders out is lifted."""
-LENIENT = 0.6
+MIXED = 0.3
+"""Share of streams that set limits of all kinds."""
+LENIENT = 0.5
 """Share of streams in which limits are lifted like that; in the others daily figures reach theirs."""
 COUNTS = {
     "message_rate": (1, 3, 10),
     "symbol_message_rate": (1, 2, 5),
     "rejection_rate": (0, 2, 5),
     "order_trade_ratio": (0, 1, 30),
-    "duplicate_window_ns": (1, 10**6, SECOND_NS, 10**14),
-    "execution_rate": (0, 1, 3),
+    "duplicate_window_ns": (1, SECOND_NS, 10**14, 10**14),
+    "execution_rate": (0, 1),
     "symbol_open_orders": (1, 4, 12),
 }
 """Limits that are counts or times, with values that are reached."""
-RARELY_REACHED = ("order_trade_ratio", "order_trade_ratio", "execution_rate", "duplicate_window_ns")
+RARELY_REACHED = ("order_trade_ratio", "execution_rate", "duplicate_window_ns", "open_notional")
 NOTIONALS = ("order_notional", "open_notional", "daily_notional", "position_notional", "daily_loss")
 
 
@@ -82,12 +88,15 @@ class AdminCommands:
         self._strict: dict[str | int | None, dict[str, int]] = {}
         """Limits that are set, by tier, account, or None for the exchange."""
         self._lenient = self.rng.random() < LENIENT
-        self._favorite = None if self._lenient else self.rng.choice((*COUNTS, *NOTIONALS, *RARELY_REACHED))
-        """The only limit that a stream sets which does not lift them: others would get in its way."""
+        names = (*COUNTS, *NOTIONALS, *RARELY_REACHED, *RARELY_REACHED)
+        self._favorite = None if self.rng.random() < MIXED else self.rng.choice(names)
+        """The only limit that a stream sets: others would get in its way."""
         self._sent: list[Transfer] = []
         self._throttled: set[int] = set()
         self._restricted: set[int] = set()
         self._positions: dict[tuple[int, str], int] = {}
+        self._available: dict[tuple[int, str], str] = {}
+        self._names_used = 0
 
     def observe_admin(self, events: Iterable[object]) -> None:
         """Learn what is stopped."""
@@ -104,6 +113,8 @@ class AdminCommands:
                 (self._restricted.add if is_limited else self._restricted.discard)(account_id)
             elif isinstance(event, PositionChanged):
                 self._positions[event.account_id, event.symbol] = event.quantity
+            elif isinstance(event, BalanceChanged):
+                self._available[event.account_id, event.asset] = event.available
 
     def relief(self) -> Command | None:
         """Return a command that lets orders in again, now and then, when something keeps them out."""
@@ -163,7 +174,7 @@ class AdminCommands:
         if name in COUNTS:
             value = rng.choice(COUNTS[name])
         else:
-            scale = {"order_notional": (1, 2), "daily_loss": (0, 1)}.get(name, (2, 10, 40))
+            scale = {"order_notional": (1, 2), "open_notional": (1, 2, 10), "daily_loss": (0, 1)}.get(name, (2, 10, 40))
             value = min(10**30, self._typical() * rng.choice(scale) // rng.choice((1, 1, 3)))
         choices: tuple[dict[str, int | None], ...] = ({name: None}, {name: -1}, {"odd": 1}, {name: value})
         return rng.choices(choices, (1, 1, 1, 5))[0]
@@ -172,13 +183,17 @@ class AdminCommands:
         return SetLimits(self._some_limits(), self.rng.choice((None, *TIERS)))
 
     def _own_limits(self) -> Command:
-        return UpdateAccount(self.rng.choice(self._accounts), limits=self._some_limits())
+        account_id = self.rng.choice(self._accounts)
+        tiers = [level for level in self._strict if isinstance(level, str)]
+        if tiers and self.rng.random() < 0.4:
+            return UpdateAccount(account_id, tier=self.rng.choice(tiers))
+        return UpdateAccount(account_id, limits=self._some_limits())
 
     def _settings(self) -> Command:
         rng, account_id = self.rng, self.rng.choice((*self._accounts, *self._accounts, 1, STRANGER))
         some = rng.choice((tuple(self._listed), tuple(self._listed)[:1], (), ("NOPE",)))
         changes: tuple[dict[str, Any], ...] = (
-            {"tier": rng.choice(("", "nope", *TIERS, *TIERS))},
+            {"tier": rng.choice(("", "nope", *TIERS))},
             {"stp_group": rng.choice((0, 1, 1, 2))},
             {"restricted": some},
             {"status": AccountStatus.REDUCE_ONLY},
@@ -208,6 +223,18 @@ class AdminCommands:
         odd = ((("5", 0, 1), ("5", 0, 1)), (("0", -2, 1),), (("0", 0, 100 * PERCENT),), (("-1", 0, 1),))
         return SetFeeTiers(rng.choice("QQQRX"), rng.choice((*sound, *sound, *sound, *odd)))
 
+    def _freeze(self) -> Command:
+        """Freeze an account whose stops may fire."""
+        waiting = [state.terms.account_id for state in self._open.values() if state.status is OrderStatus.UNTRIGGERED]
+        return UpdateAccount(self.rng.choice(waiting or self._accounts), AccountStatus.FROZEN)
+
+    def _drain(self) -> Command:
+        """Take out all that an account with waiting children has, so that they find nothing to hold."""
+        waiting = [state.terms.account_id for state in self._open.values() if state.status is OrderStatus.PENDING]
+        account_id, asset = self.rng.choice(waiting or self._accounts), self.rng.choice("BQR")
+        self._names_used += 1
+        return Withdraw(account_id, asset, self._available.get((account_id, asset), "1"), f"out {self._names_used}")
+
     # ---- market --------------------------------------------------------------------------------
 
     def _kill_switch(self) -> Command:
@@ -225,6 +252,11 @@ class AdminCommands:
         return SetReference(
             self.rng.choice((*self._listed, *self._listed, "NOPE")), self.rng.choice((near, near, near, 0))
         )
+
+    def _order_types(self) -> Command:
+        types = tuple(OrderType)
+        some = self.rng.choice((types, types, (OrderType.LIMIT, OrderType.STOP), types[:-1], ()))
+        return UpdateInstrument(self.rng.choice(list(self._listed)), order_types=some)
 
     def _breaker(self) -> Command:
         """Set the breaker of an instrument, or lift it; sometimes only half of it."""

@@ -20,29 +20,32 @@ PRICED = OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT
 COMPARED = (None, None, TriggerBy.LAST, TriggerBy.MARK) if "mark" in GROUPS else (None, TriggerBy.LAST)
 SPOILED = 0.08
 """Share of orders that one member makes senseless."""
-NEEDS = {"display_quantity": "icebergs", "reduce_only": "reduce_only"}
-"""Groups without which a member is not looked at."""
+ODD_MEMBERS_OF: dict[str, tuple[dict[str, Any], ...]] = {
+    "triggers": (
+        {"trigger_price": 0},
+        {"trigger_price": 5},
+        {"trigger_price": INTEGER_MAX},
+        {"trigger_by": TriggerBy.LAST},
+        {"trailing_offset": 0},
+        {"trailing_offset": 1},
+        {"trailing_offset": INTEGER_MAX},
+    ),
+    "mark": ({"trigger_by": TriggerBy.MARK},),
+    "icebergs": ({"display_quantity": 0}, {"display_quantity": 10**6}),
+    "quotes": ({"quote_quantity": 5},),
+    "expiry": ({"expire_ns": 5}, {"time_in_force": TimeInForce.GTD}, {"time_in_force": TimeInForce.DAY}),
+    "reduce_only": ({"reduce_only": True},),
+}
 ODD_MEMBERS: tuple[dict[str, Any], ...] = (
-    {"trigger_price": 0},
-    {"trigger_price": 5},
-    {"trigger_by": TriggerBy.MARK},
-    {"trigger_by": TriggerBy.LAST},
-    {"trailing_offset": 1},
-    {"trailing_offset": 0},
-    {"display_quantity": 1},
-    {"display_quantity": 10**6},
-    {"quote_quantity": 5},
-    {"expire_ns": 5},
     {"max_slippage": 1},
     {"post_only": PostOnly.REJECT},
     {"time_in_force": TimeInForce.FOK},
-    {"time_in_force": TimeInForce.GTD},
-    {"time_in_force": TimeInForce.DAY},
     {"price": None},
     {"price": 5},
-    {"reduce_only": True},
     {"quantity": 0},
+    *[members for group in sorted(GROUPS) for members in ODD_MEMBERS_OF.get(group, ())],
 )
+"""Members that do not fit most orders."""
 
 
 class OrderCommands:
@@ -133,8 +136,7 @@ class OrderCommands:
         """Return the order, at times with a member that does not fit."""
         if self.rng.random() > SPOILED:
             return order
-        odd = [members for members in ODD_MEMBERS if all(NEEDS.get(name, "ticks") in GROUPS for name in members)]
-        return msgspec.structs.replace(order, **self.rng.choice(odd))
+        return msgspec.structs.replace(order, **self.rng.choice(ODD_MEMBERS))
 
     def _near(self) -> int:
         reach = self.profile.reach

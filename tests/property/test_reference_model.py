@@ -32,7 +32,7 @@ from app.domain.enums import (
 )
 from app.domain.events import Event, OrderEvent, TradeExecuted
 from app.domain.outcomes import Outcome
-from tests.property import reference_checks, reference_listing
+from tests.property import reference_listing
 from tests.property.reference_model import ReferenceModel
 from tests.property.reference_records import RefOrder
 
@@ -105,9 +105,8 @@ def prints(events: list[Event]) -> list[tuple[int, int, int]]:
 
 
 @pytest.fixture(autouse=True)
-def all_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+def all_order_types(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference_listing, "BUILT", tuple(OrderType))
-    monkeypatch.setattr(reference_checks, "GROUPS", frozenset({"expiry"}))
 
 
 # ---- triggers ----------------------------------------------------------------------------------
