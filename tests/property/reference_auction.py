@@ -55,9 +55,6 @@ class ReferenceAuction(ReferenceListing):
         """Print a trade of two resting orders at the auction's price; the later one takes."""
         raise NotImplementedError
 
-    def _prevent(self, taker: RefOrder, maker: RefOrder) -> None:
-        raise NotImplementedError
-
     def one_owner(self, first: RefOrder, second: RefOrder) -> bool:
         """Return whether two orders must not trade with each other."""
         raise NotImplementedError
@@ -209,17 +206,6 @@ class ReferenceAuction(ReferenceListing):
         return outcome
 
     # ---- auction -------------------------------------------------------------------------------
-
-    def meet_in_auction(self, order: RefOrder) -> None:
-        """Keep an entering order from crossing with its owner's: it will meet them at the uncross."""
-        for other in self._reachable(order):
-            if order not in self.open:
-                return
-            if self.one_owner(order, other):
-                self._prevent(order, other)
-
-    def _reachable(self, taker: RefOrder) -> list[RefOrder]:
-        raise NotImplementedError
 
     def indicative(self, symbol: str) -> Uncross:
         """Return where the book would uncross now."""
