@@ -183,53 +183,59 @@ def wish_of(command: AmendOrder, order: Order) -> tuple[Wish, Rejection | None]:
     """Return what the amend makes of the order, or why it cannot mean this one."""
     instrument = order.book.instrument
     wish = Wish(order.price, order.quantity)
-    if command.price is not None or command.quantity is not None:
-        price = order.price if command.price is None else in_steps(command.price, command.price_scale, instrument.tick)
-        lots = command.quantity
-        quantity = order.quantity if lots is None else in_steps(lots, command.quantity_scale, instrument.lot)
-        if command.price is not None and order.terms.price is None:
-            return wish, refuse(RejectReason.INVALID_REQUEST, field="price")
+    field = unchangeable_field(command, order)
+    if field is not None:
+        return wish, refuse(RejectReason.INVALID_REQUEST, field=field)
+    if command.price is not None:
+        price = in_steps(command.price, command.price_scale, instrument.tick)
         if price is None:
             return wish, refuse(RejectReason.INVALID_PRICE_TICK, field="price")
+        wish = Wish(price, wish.quantity)
+    if command.quantity is not None:
+        quantity = in_steps(command.quantity, command.quantity_scale, instrument.lot)
         if quantity is None:
             return wish, refuse(RejectReason.INVALID_QUANTITY_LOT, field="quantity")
-        wish = Wish(price, quantity)
-    rejection = None
-    if command.display_quantity is not None:
-        wish, rejection = _showing(command.display_quantity, command, order, wish)
-    if command.trigger_price is not None and rejection is None:
-        wish, rejection = _triggering(command.trigger_price, command, order, wish)
-    return wish, rejection
-
-
-def _showing(number: int, command: AmendOrder, order: Order, wish: Wish) -> tuple[Wish, Rejection | None]:
-    """Return the wish with another display quantity."""
-    terms, extras = order.terms, order.extras
-    if terms.price is None or terms.time_in_force in _AT_ONCE:
-        return wish, refuse(RejectReason.INVALID_REQUEST, field="display_quantity")
-    display = in_steps(number, command.display_quantity_scale, order.book.instrument.lot)
-    if display is None:
-        return wish, refuse(RejectReason.INVALID_QUANTITY_LOT, field="display_quantity")
-    if display <= 0:
-        return wish, refuse(RejectReason.INVALID_REQUEST, field="display_quantity")
-    if extras is not None and display == extras.display_quantity:
+        wish = Wish(wish.price, quantity)
+    if command.display_quantity is None and command.trigger_price is None:
         return wish, None
-    return wish._replace(display_quantity=display), None
+    return _reformed(command, order, wish)
 
 
-def _triggering(number: int, command: AmendOrder, order: Order, wish: Wish) -> tuple[Wish, Rejection | None]:
-    """Return the wish with another trigger price, and the cap that goes with it."""
-    terms, extras = order.terms, order.extras
-    if order.status is not _UNTRIGGERED or terms.trigger_price is None or extras is None:
+def unchangeable_field(command: AmendOrder, order: Order) -> str | None:
+    """Return the first field that is given and that an order of this kind does not have, or None."""
+    terms = order.terms
+    if command.price is not None and terms.price is None:
+        return "price"
+    if command.display_quantity is not None and (terms.price is None or terms.time_in_force in _AT_ONCE):
+        return "display_quantity"
+    if command.trigger_price is not None and (order.status is not _UNTRIGGERED or terms.trigger_price is None):
+        return "trigger_price"
+    return None
+
+
+def _reformed(command: AmendOrder, order: Order, wish: Wish) -> tuple[Wish, Rejection | None]:
+    """Return the wish with another display quantity or trigger price, and the cap that goes with that."""
+    instrument, terms, extras = order.book.instrument, order.terms, order.extras
+    display, trigger = command.display_quantity, command.trigger_price
+    if display is not None:
+        display = in_steps(display, command.display_quantity_scale, instrument.lot)
+        if display is None:
+            return wish, refuse(RejectReason.INVALID_QUANTITY_LOT, field="display_quantity")
+    if trigger is not None:
+        trigger = in_steps(trigger, command.trigger_price_scale, instrument.tick)
+        if trigger is None:
+            return wish, refuse(RejectReason.INVALID_PRICE_TICK, field="trigger_price")
+    if display is not None and display <= 0:
+        return wish, refuse(RejectReason.INVALID_REQUEST, field="display_quantity")
+    if trigger is not None and not 0 < trigger <= INTEGER_MAX:
         return wish, refuse(RejectReason.INVALID_REQUEST, field="trigger_price")
-    trigger = in_steps(number, command.trigger_price_scale, order.book.instrument.tick)
-    if trigger is None:
-        return wish, refuse(RejectReason.INVALID_PRICE_TICK, field="trigger_price")
-    if not 0 < trigger <= INTEGER_MAX:
-        return wish, refuse(RejectReason.INVALID_REQUEST, field="trigger_price")
-    if terms.price is None:
+    if trigger is not None and terms.price is None:
         wish = wish._replace(price=risk.cap_price(order.book, terms, trigger, is_buy=order.is_buy))
-    return wish if trigger == extras.trigger_price else wish._replace(trigger_price=trigger), None
+    if extras is not None and display == extras.display_quantity:
+        display = None
+    if extras is not None and trigger == extras.trigger_price:
+        trigger = None
+    return wish._replace(display_quantity=display, trigger_price=trigger), None
 
 
 def in_steps(number: int, scale: int | None, step: Step) -> int | None:
