@@ -12,7 +12,7 @@ from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, Tic
 from app.domain.enums import Side
 from app.domain.events import Event
 from app.domain.outcomes import Outcome
-from app.engine import invariants, mass_cancel, matching, timekeeper
+from app.engine import auctions, invariants, mass_cancel, matching, timekeeper
 from app.engine.engine import Engine, Sealed
 from tests.property.groups import GROUPS
 from tests.property.profiles import MILLISECOND_NS, Profile
@@ -56,6 +56,7 @@ class Duel:
         self.engine = Engine()
         self.model = ReferenceModel(operations_max=profile.operations_max, closed_orders_max=profile.closed_orders_max)
         self.model.slice_max = profile.slice_max
+        self.model.uncross_operations_max = profile.operations_max
         self.now_ns = NOON_NS
         self._outcomes: list[tuple[Outcome, Outcome]] = []
 
@@ -138,6 +139,7 @@ def bounds_of(profile: Profile) -> Iterator[None]:
         patch.object(matching, "CLOSED_ORDERS_MAX", profile.closed_orders_max),
         patch.object(mass_cancel, "COMMAND_ORDER_OPERATIONS_MAX", profile.operations_max),
         patch.object(mass_cancel, "SLICE_ORDERS_MAX", profile.slice_max),
+        patch.object(auctions, "UNCROSS_OPERATIONS_MAX", profile.operations_max),
         patch.object(timekeeper, "TICK_OPERATIONS_MAX", profile.operations_max),
     ):
         yield

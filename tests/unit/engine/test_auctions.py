@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from app.domain.commands import StartEpoch, Tick
-from app.domain.enums import InstrumentStatus, OrderStatus, SelfTradePrevention
+from app.domain.enums import InstrumentStatus, OrderStatus, OrderType, SelfTradePrevention
 from app.domain.events import (
-    AuctionIndicated,
     InstrumentListed,
     OrderAmended,
     OrderCanceled,
@@ -17,11 +16,13 @@ from app.domain.events import (
 )
 from app.engine import auctions, invariants
 from app.engine.engine import Engine
+from app.sequencer.view import PublisherView
 from tests.unit.engine.builders import (
     ALICE,
     BOB,
     CAROL,
     FOK,
+    GTC,
     IOC,
     PERCENT,
     QUOTE,
@@ -334,6 +335,82 @@ def test_orders_of_one_owner_never_trade_even_if_they_met_the_book_elsewhere() -
     assert bids(engine) == [(100, 1)]
 
 
+def test_iceberg_counts_whole_for_the_price_and_trades_its_shown_part_first() -> None:
+    engine = auction_with(
+        sell(ALICE, quantity=6, price=100, display_quantity=2),
+        sell(CAROL, quantity=3, price=100),
+        buy(BOB, quantity=7, price=100),
+    )
+    book = engine.state.books[SYMBOL]
+    assert book.indicated == (100, 7, -2)
+    trades = all_of(TradeExecuted, accepted(engine, update(status=OPEN)))
+    # Each refill goes to the back of the queue.
+    assert [(trade.maker_order_id, trade.quantity) for trade in trades] == [(1, 2), (2, 3), (1, 2)]
+    assert (order(engine, 1).remaining, order(engine, 1).shown) == (2, 2)
+    assert asks(engine) == [(100, 2)]
+    invariants.check(engine.state)
+
+
+def test_iceberg_that_takes_in_an_uncross_refills_as_a_maker_does() -> None:
+    engine = auction_with(
+        buy(BOB, quantity=5, price=100), sell(ALICE, quantity=9, price=100, display_quantity=2), reference_price=100
+    )
+    trades = all_of(TradeExecuted, accepted(engine, update(status=OPEN)))
+    assert [(trade.taker_order_id, trade.quantity) for trade in trades] == [(2, 2), (2, 2), (2, 1)]
+    assert asks(engine) == [(100, 1)]
+    assert order(engine, 2).remaining == 4
+    invariants.check(engine.state)
+
+
+def test_prints_of_an_uncross_fire_triggers_that_run_once_it_is_open() -> None:
+    stop = buy(CAROL, quantity=1, trigger_price=105, type=OrderType.STOP, time_in_force=GTC)
+    engine = engine_with([stop, sell(ALICE, quantity=1, price=120)])
+    accepted(engine, update(status=AUCTION))
+    for command in (sell(ALICE, quantity=1, price=105), buy(BOB, quantity=1, price=106)):
+        accepted(engine, command)
+    assert only(TradeExecuted, accepted(engine, update(status=OPEN))).price == 105
+    assert order(engine, 1).status is OrderStatus.UNTRIGGERED
+    assert engine.next_deadline == 0
+    accepted(engine, Tick())
+    assert order(engine, 1).reason == "slippage_cap"
+
+
+def test_triggers_are_refused_and_sleep_in_an_auction() -> None:
+    engine = engine_with([buy(CAROL, quantity=1, trigger_price=105, type=OrderType.STOP, time_in_force=GTC)])
+    accepted(engine, sell(ALICE, quantity=1, price=106))
+    accepted(engine, buy(BOB, quantity=1, price=106))
+    accepted(engine, update(status=AUCTION))
+    assert engine.next_deadline is None
+    another = buy(CAROL, quantity=1, trigger_price=105, type=OrderType.STOP, time_in_force=GTC)
+    assert reason_of(engine, another) == "instrument_not_open"
+
+
+def test_sell_that_would_trade_for_more_than_an_integer_states_leaves_the_uncross() -> None:
+    lots = (2**63 - 1) // 3
+    engine = auction_with(sell(ALICE, quantity=lots, price=3), reference_price=4)
+    for price, quantity in ((5, lots // 2), (4, lots // 2)):
+        accepted(engine, buy(BOB, quantity=quantity, price=price))
+    events = accepted(engine, update(status=OPEN))
+    canceled = only(OrderCanceled, events).order
+    assert (canceled.order_id, canceled.reason) == (1, "slippage_cap")
+    assert (canceled.filled_quantity, canceled.notional) == (lots // 2, lots // 2 * 4)
+    invariants.check(engine.state)
+
+
+def test_view_of_the_published_books_starts_without_a_hidden_one() -> None:
+    engine = auction_with(buy(quantity=1, price=100))
+    view = PublisherView()
+    view.load(engine.state.books, head_seq=engine.state.sequence, epoch=0, timestamp_ns=0)
+    shown = view.book(SYMBOL)
+    assert shown is not None
+    assert (shown.bids, shown.asks) == ([], [])
+    accepted(engine, update(status=OPEN))
+    view.commit(engine.seal().books, head_seq=engine.state.sequence, timestamp_ns=1)
+    shown = view.book(SYMBOL)
+    assert shown is not None
+    assert shown.bids == [(100, 1)]
+
+
 def test_new_epoch_leaves_the_hidden_book_empty() -> None:
     engine = auction_with(buy(quantity=1, price=100))
     accepted(engine, StartEpoch(9))
@@ -361,5 +438,5 @@ def test_restored_engine_goes_on_with_an_auction_and_with_an_uncross(monkeypatch
         delta = each.seal().books[0].delta
         assert delta is not None
         assert (delta.bids, delta.asks) == ([(100, 1), (80, 1)], [])
-        assert all_of(AuctionIndicated, [each.state.books[SYMBOL].indicated]) == []
+        assert each.state.books[SYMBOL].indicated is None
     assert twin.state_hash() == engine.state_hash()
