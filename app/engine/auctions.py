@@ -58,17 +58,29 @@ class Auctions:
     @property
     def is_waiting(self) -> bool:
         """Whether a slice is wanted."""
-        return bool(self._state.uncrossing)
+        return self._next() is not None
 
     def run_slice(self) -> None:
         """Carry the oldest uncross a slice further, unless this command's timers began it."""
+        book = self._next()
+        if book is not None and self._state.uncrossing[book.instrument.symbol] < self._state.sequence:
+            self._go_on(book)
+
+    def _next(self) -> Book | None:
+        """Return the book of the oldest uncross that may go on."""
         state = self._state
-        for symbol, began_seq in state.uncrossing.items():
-            if began_seq < state.sequence:
-                self._go_on(state.books[symbol])
-            return
+        for symbol in state.uncrossing:
+            if not self._is_killed(state.books[symbol]):
+                return state.books[symbol]
+        return None
+
+    def _is_killed(self, book: Book) -> bool:
+        """Whether a kill switch stops all matching in a book."""
+        return self._state.killed or book.killed
 
     def _go_on(self, book: Book) -> None:
+        if self._is_killed(book):
+            return
         self._recorder.books[book.instrument.symbol] = book
         operations = 0
         while book.is_crossed:

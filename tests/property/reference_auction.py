@@ -219,8 +219,14 @@ class ReferenceAuction(ReferenceListing):
             self.uncrossing[symbol] = self.indicative(symbol).price
         self.uncross_slice(symbol)
 
+    def is_stopped(self, symbol: str) -> bool:
+        """Return whether a kill switch stops all matching of an instrument; the half that knows those says."""
+        raise NotImplementedError
+
     def uncross_slice(self, symbol: str, operations: int = 0) -> None:
         """Trade head against head at the auction's price; when nothing is left to trade, open."""
+        if self.is_stopped(symbol):
+            return
         while (heads := self._heads(symbol)) is not None:
             if operations == self.uncross_operations_max:
                 return

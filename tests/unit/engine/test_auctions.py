@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.domain.commands import StartEpoch, Tick
-from app.domain.enums import InstrumentStatus, OrderStatus, OrderType, SelfTradePrevention
+from app.domain.commands import SetKillSwitch, StartEpoch, Tick
+from app.domain.enums import InstrumentStatus, KillSwitchScope, OrderStatus, OrderType, SelfTradePrevention
 from app.domain.events import (
     InstrumentListed,
     OrderAmended,
@@ -333,6 +333,20 @@ def test_orders_of_one_owner_never_trade_even_if_they_met_the_book_elsewhere() -
     canceled = only(OrderCanceled, events).order
     assert (canceled.order_id, canceled.reason) == (2, "self_trade")
     assert bids(engine) == [(100, 1)]
+
+
+@pytest.mark.parametrize(("scope", "target"), [(KillSwitchScope.EXCHANGE, None), (KillSwitchScope.INSTRUMENT, SYMBOL)])
+def test_kill_switch_stops_an_uncross_until_it_is_off(scope: KillSwitchScope, target: str | None) -> None:
+    engine = auction_with(*(buy(BOB, quantity=1, price=100) for _ in range(2)), sell(ALICE, quantity=1, price=100))
+    accepted(engine, SetKillSwitch(scope, target, on=True))
+    assert all_of(TradeExecuted, accepted(engine, update(status=OPEN))) == []
+    accepted(engine, Tick())
+    assert (bids(engine), engine.next_deadline) == ([], None)
+    assert engine.state.books[SYMBOL].instrument.status is AUCTION
+    accepted(engine, SetKillSwitch(scope, target, on=False))
+    assert engine.next_deadline == 0
+    assert only(InstrumentListed, accepted(engine, Tick())).instrument.status is OPEN
+    invariants.check(engine.state)
 
 
 def test_iceberg_counts_whole_for_the_price_and_trades_its_shown_part_first() -> None:
