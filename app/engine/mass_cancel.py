@@ -124,9 +124,15 @@ class MassCancels:
 
     def _open_orders(self, selection: Selection) -> Iterable[Order]:
         """Return the open orders of the selection's account, or of all, oldest first."""
+        state = self._state
         if selection.account_id is not None:
-            return self._state.accounts[selection.account_id].open_orders.values()
-        return filter(is_open, self._state.orders.values())
+            return state.accounts[selection.account_id].open_orders.values()
+        orders: Iterable[Order] = state.orders.values()
+        if selection.symbols is not None:
+            # There may be a million orders of other instruments.
+            books = [state.books[symbol] for symbol in selection.symbols]
+            orders = [order for order in orders if order.book in books]
+        return (order for order in orders if order.order_id in order.account.open_orders)
 
     def _end(self, orders: Iterable[Order], reason: OrderReason) -> None:
         for order in orders:

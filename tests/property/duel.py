@@ -12,7 +12,7 @@ from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, Tic
 from app.domain.enums import Side
 from app.domain.events import Event
 from app.domain.outcomes import Outcome
-from app.engine import invariants, mass_cancel, matching, timekeeper
+from app.engine import auctions, invariants, mass_cancel, matching, timekeeper
 from app.engine.engine import Engine, Sealed
 from tests.property.groups import GROUPS
 from tests.property.profiles import MILLISECOND_NS, Profile
@@ -56,6 +56,7 @@ class Duel:
         self.engine = Engine()
         self.model = ReferenceModel(operations_max=profile.operations_max, closed_orders_max=profile.closed_orders_max)
         self.model.slice_max = profile.slice_max
+        self.model.uncross_operations_max = profile.operations_max
         self.now_ns = NOON_NS
         self._outcomes: list[tuple[Outcome, Outcome]] = []
 
@@ -84,7 +85,7 @@ class Duel:
         for symbol, book in self.engine.state.books.items():
             top = book.top(0)
             ours = top.bid, top.bid_quantity, top.ask, top.ask_quantity
-            theirs = *self.model.best(symbol, Side.BUY), *self.model.best(symbol, Side.SELL)
+            theirs = *self.model.public_best(symbol, Side.BUY), *self.model.public_best(symbol, Side.SELL)
             compare(f"best bid and ask of {symbol}", ours, theirs)
         return events
 
@@ -93,6 +94,7 @@ class Duel:
         sealed, expected = regrouped(self.engine.seal()), self.model.seal()
         compare("sealed accounts", sealed.accounts, expected.accounts)
         compare("sealed books", sealed.books, expected.books)
+        compare("sealed auctions", sealed.auctions, dict(expected.auctions))
         compare("sealed system events", sealed.system, expected.system)
         for ours, theirs in self._outcomes:
             compare("outcome after seal", ours, theirs)
@@ -124,8 +126,9 @@ def balances(engine: Engine) -> dict[tuple[int, str], tuple[int, int]]:
 
 def regrouped(sealed: Sealed) -> RefSealed:
     """Return the engine's batch keyed as the model's: the order of accounts and books carries no meaning."""
-    books = {book.symbol: (book.delta, book.trades) for book in sealed.books}
-    return RefSealed(dict(sealed.accounts), books, sealed.system)
+    books = {book.symbol: (book.delta, book.trades) for book in sealed.books if book.delta or book.trades}
+    auctions = {book.symbol: book.auction for book in sealed.books if book.auction is not None}
+    return RefSealed(dict(sealed.accounts), books, sealed.system, auctions)
 
 
 @contextmanager
@@ -136,6 +139,7 @@ def bounds_of(profile: Profile) -> Iterator[None]:
         patch.object(matching, "CLOSED_ORDERS_MAX", profile.closed_orders_max),
         patch.object(mass_cancel, "COMMAND_ORDER_OPERATIONS_MAX", profile.operations_max),
         patch.object(mass_cancel, "SLICE_ORDERS_MAX", profile.slice_max),
+        patch.object(auctions, "UNCROSS_OPERATIONS_MAX", profile.operations_max),
         patch.object(timekeeper, "TICK_OPERATIONS_MAX", profile.operations_max),
     ):
         yield

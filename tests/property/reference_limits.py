@@ -158,6 +158,9 @@ class ReferenceLimits(ReferenceAuction):
             return KillSwitchScope.INSTRUMENT
         return KillSwitchScope.ACCOUNT if self.settings_of(account_id).killed else None
 
+    def is_stopped(self, symbol: str) -> bool:
+        return self.exchange_killed or symbol in self.killed_symbols
+
     def set_kill_switch(self, command: SetKillSwitch) -> Outcome:
         scope, target, on = command.scope, command.target, command.on
         account_id, symbol = None, None

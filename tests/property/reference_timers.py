@@ -168,13 +168,14 @@ class ReferenceTimers(ReferenceLists):
     @property
     def next_deadline(self) -> int | None:
         """Return when a Tick is wanted: at once (0) while work is queued, else with the first timer."""
-        if self.mass_cancels or self.uncrossing or any(self.is_awake(order) for order in self.fired):
+        uncrosses = any(not self.is_stopped(symbol) for symbol in self.uncrossing)
+        if self.mass_cancels or uncrosses or any(self.is_awake(order) for order in self.fired):
             return 0
         return min((due for due, *_ in self.timers()), default=None)
 
     def tick(self, command: Tick) -> Outcome:
         """Let time act: timers, then a slice of a mass cancel, of an uncross, then what fired."""
-        uncrossing = list(self.uncrossing)
+        uncrossing = [symbol for symbol in self.uncrossing if not self.is_stopped(symbol)]
         self._run_timers()
         self._cancel_slice()
         # One that a timer began has had its slice.

@@ -22,6 +22,7 @@ from app.domain.commands import (
 )
 from app.domain.enums import InstrumentStatus, OrderType, RejectReason, Side, TimeInForce
 from app.domain.events import Event, OrderState, Rejection
+from app.engine import invariants
 from app.engine.checkpoint import state_hash
 from app.engine.engine import Engine
 from app.engine.state import Order
@@ -178,3 +179,19 @@ def twin_of(engine: Engine) -> Engine:
     """Return the engine restored from its own checkpoint; both must give the same from there on."""
     data = engine.checkpoint()
     return Engine.restore(data, state_hash(data))
+
+
+def auction_with(*orders: PlaceOrder, **instrument: Any) -> Engine:
+    """Return an engine in a call auction with these orders, sealed."""
+    engine = engine_with(orders, status=InstrumentStatus.AUCTION, **instrument)
+    invariants.check(engine.state)
+    return engine
+
+
+def indicated(engine: Engine) -> tuple[int, int, int] | None:
+    """Seal the batch; return price, quantity and surplus that it states of an auction."""
+    books = engine.seal().books
+    if not books or books[0].auction is None:
+        return None
+    event = books[0].auction
+    return event.price, event.quantity, event.surplus

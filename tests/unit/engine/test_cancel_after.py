@@ -3,11 +3,13 @@
 import pytest
 
 from app.domain.commands import SetCancelAfter
+from app.domain.enums import OrderType
 from app.domain.events import CancelAfterSet, OrderCanceled
 from app.engine import invariants, mass_cancel
 from tests.unit.engine.builders import (
     ALICE,
     BOB,
+    GTC,
     NOON_NS,
     QUOTE,
     SYMBOL,
@@ -103,6 +105,16 @@ def test_switch_for_some_instruments_leaves_the_others_alone() -> None:
     accepted(engine, SetCancelAfter(BOB, 5 * SECOND_NS, symbols=("BTC-OTHER",)))
     canceled = only(OrderCanceled, tick_at(engine, NOON_NS + 5 * SECOND_NS)).order
     assert canceled.terms.symbol == "BTC-OTHER"
+
+
+def test_keep_protective_spares_what_waits_and_what_only_reduces() -> None:
+    stop = sell(quantity=1, trigger_price=5, type=OrderType.STOP, time_in_force=GTC)
+    engine = engine_with([buy(quantity=1, price=10), stop])
+    accepted(engine, SetCancelAfter(BOB, 5 * SECOND_NS, keep_protective=True))
+    canceled = only(OrderCanceled, tick_at(engine, NOON_NS + 5 * SECOND_NS)).order
+    assert canceled.order_id == 1
+    accepted(engine, SetCancelAfter(BOB, 5 * SECOND_NS))
+    assert only(OrderCanceled, tick_at(engine, NOON_NS + 10 * SECOND_NS)).order.order_id == 2
 
 
 def test_more_orders_than_a_tick_may_cancel_follow_with_the_next_ones(monkeypatch: pytest.MonkeyPatch) -> None:
