@@ -83,8 +83,10 @@ class AmendDesk(Desk):
             if rejection is not None:
                 return self._refuse_amend(command, order.account, rejection)
             remaining = quantity - order.filled
-            if order.level is not None and order.shown > remaining:
-                (order.book.bids if order.is_buy else order.book.asks).reduce(order, order.shown - remaining)
+            if order.level is not None:
+                shown = max(order.shown - remaining, 0)
+                side = order.book.bids if order.is_buy else order.book.asks
+                side.reduce(order, shown, order.remaining - remaining - shown)
             order.remaining = remaining
             order.quantity = quantity
             order.reason = None
@@ -133,7 +135,7 @@ class AmendDesk(Desk):
         rejection = check_kill_switch(self._state, order.account, order.book)
         if rejection is not None:
             return rejection
-        return risk.check_status(order.book.instrument, order.account, post_only=order.terms.post_only is not None)
+        return risk.check_status(order.book, order.account, order.terms)
 
     def _rehold(self, order: Order, price: int, quantity: int) -> Rejection | None:
         """Give the order another price and total quantity with the hold they require, or leave it as it is."""

@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING
 
 from sortedcontainers import SortedList
 
-from app.domain.enums import Side
+from app.domain.enums import InstrumentStatus, Side
 from app.domain.events import BookDelta, BookLevels, TradeExecuted
 from app.domain.instrument import Instrument
 from app.domain.outcomes import BookTop
+from app.engine.breaker import PriceTrail
+from app.engine.uncross import Uncross
 
 if TYPE_CHECKING:
     from app.engine.state import Order
     from app.engine.triggers import BookTriggers
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
+_AUCTION = InstrumentStatus.AUCTION
 _BUY = Side.BUY
 
 EXTERNAL_AGE_MAX_NS = 5_000_000_000
@@ -29,13 +32,14 @@ EXTERNAL_AGE_MAX_NS = 5_000_000_000
 
 
 class PriceLevel:
-    """Queue of the open orders at one price; `quantity` is the sum of the lots they show."""
+    """Queue of the open orders at one price; `quantity` is the sum of the lots they show, `reserve` of all others."""
 
-    __slots__ = ("head", "price", "quantity", "tail")
+    __slots__ = ("head", "price", "quantity", "reserve", "tail")
 
     def __init__(self, price: int) -> None:
         self.price = price
         self.quantity = 0
+        self.reserve = 0
         self.head: Order | None = None
         self.tail: Order | None = None
 
@@ -73,15 +77,21 @@ class BookSide:
         else:
             tail.behind = order
         level.tail = order
-        level.quantity += order.remaining if order.extras is None else order.show()
+        if order.extras is None:
+            level.quantity += order.remaining
+        else:
+            shown = order.show()
+            level.quantity += shown
+            level.reserve += order.remaining - shown
 
-    def reduce(self, order: Order, quantity: int) -> None:
-        """Take shown lots off an order that keeps its place; the caller lowers `order.remaining` itself."""
+    def reduce(self, order: Order, quantity: int, hidden: int = 0) -> None:
+        """Take shown and hidden lots off an order that keeps its place; the caller lowers `order.remaining`."""
         level = order.level
         assert level is not None, f"expected order {order.order_id} in the book"
         if level.price not in self.published:
             self.published[level.price] = level.quantity
         level.quantity -= quantity
+        level.reserve -= hidden
         extras = order.extras
         if extras is not None and extras.display_quantity is not None:
             extras.shown -= quantity
@@ -93,7 +103,11 @@ class BookSide:
         price = level.price
         if price not in self.published:
             self.published[price] = level.quantity
-        level.quantity -= order.remaining if order.extras is None else order.shown
+        if order.extras is None:
+            level.quantity -= order.remaining
+        else:
+            level.quantity -= order.shown
+            level.reserve -= order.remaining - order.shown
         ahead, behind = order.ahead, order.behind
         if ahead is None:
             level.head = behind
@@ -144,6 +158,13 @@ class BookSide:
             changed.sort(reverse=self.direction > 0)
         return changed
 
+    def withdrawn(self) -> BookLevels:
+        """Return the removal of every published level, best first, and start anew."""
+        before = {price: level.quantity for price, level in self.levels.items()} | self.published
+        self.published.clear()
+        prices = sorted((price for price, quantity in before.items() if quantity), reverse=self.direction > 0)
+        return [(price, 0) for price in prices]
+
 
 class Book:
     """Both sides of one instrument, its published sequence and its last trade."""
@@ -152,13 +173,19 @@ class Book:
         "asks",
         "bids",
         "external",
+        "indicated",
         "instrument",
+        "is_veiled",
+        "is_withdrawn",
         "killed",
         "last_price",
+        "phase_timer",
         "seq",
         "trade_id",
         "trades",
+        "trail",
         "triggers",
+        "uncross_price",
     )
 
     def __init__(self, instrument: Instrument) -> None:
@@ -174,8 +201,31 @@ class Book:
         """Orders that wait for a price, and those that fired; None until there was one."""
         self.killed = False
         """Whether the instrument's kill switch is on."""
+        self.is_veiled = False
+        """Whether the published book may be empty though orders rest: `is_hidden` says if it is."""
+        self.is_withdrawn = False
+        """Whether the last seal left the published book empty for that."""
+        self.indicated: Uncross | None = None
+        """Where its auction would uncross, as stated last."""
+        self.uncross_price: int | None = None
+        """Price of an uncross that has begun."""
+        self.trail: PriceTrail | None = None
+        """Prices its breaker measures trades against; None without a breaker."""
+        self.phase_timer: tuple[int, int] | None = None
+        """Kind and time of the armed timer that will change the status."""
         self.trades: list[TradeExecuted] = []
         """Trades since the last seal."""
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether the best bid is not below the best ask: only an auction lets that happen."""
+        bid, ask = self.bids.best, self.asks.best
+        return bid is not None and ask is not None and bid.price >= ask.price
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the published book is empty, whatever rests: in an auction, and as long as it leaves a crossing."""
+        return self.is_veiled and (self.instrument.status is _AUCTION or self.is_crossed)
 
     def side(self, side: Side) -> BookSide:
         """Return the side an order of that direction rests on."""
@@ -186,7 +236,9 @@ class Book:
         return self.asks if side is _BUY else self.bids
 
     def top(self, epoch: int) -> BookTop:
-        """Return best bid and ask as they are now."""
+        """Return best bid and ask as they are now; of a hidden book, nothing."""
+        if self.is_veiled and self.is_hidden:
+            return BookTop(epoch, self.seq, 0, 0, 0, 0)
         bid, ask = self.bids.best, self.asks.best
         return BookTop(
             epoch,
@@ -197,19 +249,21 @@ class Book:
             0 if ask is None else ask.quantity,
         )
 
+    def mid_price(self) -> int | None:
+        """Return the middle of the published best prices in ticks, rounded down, or None."""
+        bid, ask = self.bids.best, self.asks.best
+        return None if bid is None or ask is None or self.is_hidden else (bid.price + ask.price) // 2
+
     def reference_price(self) -> int | None:
         """Return the last trade's price, else the mid, else the configured one, in ticks."""
         if self.last_price is not None:
             return self.last_price
-        if self.bids.best is not None and self.asks.best is not None:
-            return (self.bids.best.price + self.asks.best.price) // 2
-        return self.instrument.reference_price
+        mid = self.mid_price()
+        return self.instrument.reference_price if mid is None else mid
 
     def mark_price(self, timestamp_ns: int) -> int | None:
         """Return the median of last price, mid and a young external reference, of those that exist, in ticks."""
-        known = [] if self.last_price is None else [self.last_price]
-        if self.bids.best is not None and self.asks.best is not None:
-            known.append((self.bids.best.price + self.asks.best.price) // 2)
+        known = [price for price in (self.last_price, self.mid_price()) if price is not None]
         if self.external is not None and timestamp_ns - self.external[1] < EXTERNAL_AGE_MAX_NS:
             known.append(self.external[0])
         known.sort()
@@ -219,12 +273,28 @@ class Book:
 
     def seal(self, epoch: int, engine_seq: int) -> BookDelta | None:
         """State the published change since the last seal; a net-zero change burns no sequence."""
-        bids, asks = self.bids.changes(), self.asks.changes()
+        if self.is_veiled:
+            bids, asks = self._veiled_changes()
+        else:
+            bids, asks = self.bids.changes(), self.asks.changes()
         if not bids and not asks:
             return None
-        best_bid, best_ask = self.bids.best, self.asks.best
-        assert best_bid is None or best_ask is None or best_bid.price < best_ask.price, (
-            f"crossed book {self.instrument.symbol}"
-        )
+        assert self.is_withdrawn or not self.is_crossed, f"crossed book {self.instrument.symbol}"
         self.seq += 1
         return BookDelta(self.instrument.symbol, epoch, self.seq - 1, self.seq, engine_seq, bids, asks)
+
+    def _veiled_changes(self) -> tuple[BookLevels, BookLevels]:
+        """Return the published change of a book that is, or was, hidden."""
+        was_withdrawn, is_hidden = self.is_withdrawn, self.is_hidden
+        self.is_withdrawn = self.is_veiled = is_hidden
+        if not was_withdrawn:
+            if is_hidden:
+                return self.bids.withdrawn(), self.asks.withdrawn()
+            return self.bids.changes(), self.asks.changes()
+        for side in (self.bids, self.asks):
+            side.published.clear()
+        return ([], []) if is_hidden else self.published_levels()
+
+    def published_levels(self) -> tuple[BookLevels, BookLevels]:
+        """Return bids and asks as they are published, best first; between batches."""
+        return ([], []) if self.is_hidden else (self.bids.snapshot(), self.asks.snapshot())

@@ -13,9 +13,12 @@ from app.domain.enums import AccountStatus, OrderReason, OrderStatus
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import Instrument
 from app.engine.book import Book, BookSide
+from app.engine.phases import trail_of
 from app.engine.selection import MassCancel
 from app.engine.state import Account, CancelAfter, Extras, Order, SeenMark, State
+from app.engine.timers import AUCTION_END, HALT_END
 from app.engine.triggers import BookTriggers, trigger_of, watermark_of
+from app.engine.uncross import Uncross
 from app.errors import JournalDamaged
 
 STATE_HASH_BYTES = 32
@@ -75,6 +78,10 @@ class _Book(msgspec.Struct, array_like=True):
     asks: list[int]
     external: tuple[int, int] | None
     killed: bool
+    trail: list[tuple[int, int]] | None
+    """Times and prices that its breaker measures against."""
+    indicated: Uncross | None
+    uncross_price: int | None
 
 
 class _State(msgspec.Struct, array_like=True):
@@ -101,6 +108,8 @@ class _State(msgspec.Struct, array_like=True):
     killed: bool
     mass_cancels: list[MassCancel]
     """The oldest first."""
+    uncrossing: list[tuple[str, int]]
+    """Symbols and the commands that began it, the oldest first."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -135,6 +144,7 @@ def dump(state: State, engine_version: int) -> bytes:
             [(timer.due_ns, timer.kind, timer.whose) for timer in state.timers.all()],
             state.killed,
             state.mass_cancels,
+            list(state.uncrossing.items()),
         )
     )
 
@@ -163,6 +173,34 @@ def _restore(stored: _State) -> State:
     state.last_account_id = stored.last_account_id
     state.open_orders_max = stored.open_orders_max
     state.assets = dict(stored.assets)
+    _restore_accounts(state, stored)
+    for item in stored.books:
+        state.books[item.instrument.symbol] = _restore_book(item)
+    for saved in stored.orders:
+        _restore_order(state, saved)
+    for item in stored.books:
+        book = state.books[item.instrument.symbol]
+        for side, ids in ((book.bids, item.bids), (book.asks, item.asks)):
+            for order_id in ids:
+                _restore_place(side, state.orders[order_id])
+            side.published.clear()
+        # Between batches nothing is hidden that is not withdrawn.
+        book.is_veiled = True
+        book.is_veiled = book.is_withdrawn = book.is_hidden
+    state.closed.extend(state.orders[order_id] for order_id in stored.closed)
+    state.transfers = {
+        (account_id, transfer_id): (asset, amount) for account_id, transfer_id, asset, amount in stored.transfers
+    }
+    _restore_triggers(state, stored)
+    _restore_time(state, stored)
+    state.killed = stored.killed
+    holders: list[State | Book | Account] = [state, *state.books.values(), *state.accounts.values()]
+    state.kills = sum(holder.killed for holder in holders)
+    assert {EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID} <= state.accounts.keys()
+    return state
+
+
+def _restore_accounts(state: State, stored: _State) -> None:
     for entry in stored.accounts:
         account = state.accounts.get(entry.account_id)
         if account is None:
@@ -175,30 +213,26 @@ def _restore(stored: _State) -> State:
             balance = account.balance(asset)
             balance.available = balance.shown_available = int(available)
             balance.held = balance.shown_held = int(held)
-    for item in stored.books:
-        book = state.books[item.instrument.symbol] = Book(item.instrument)
-        book.seq, book.trade_id, book.last_price = item.seq, item.trade_id, item.last_price
-        book.external, book.killed = item.external, item.killed
-    for saved in stored.orders:
-        _restore_order(state, saved)
-    for item in stored.books:
-        book = state.books[item.instrument.symbol]
-        for side, ids in ((book.bids, item.bids), (book.asks, item.asks)):
-            for order_id in ids:
-                _restore_place(side, state.orders[order_id])
-            side.published.clear()
-    state.closed.extend(state.orders[order_id] for order_id in stored.closed)
-    state.transfers = {
-        (account_id, transfer_id): (asset, amount) for account_id, transfer_id, asset, amount in stored.transfers
-    }
-    _restore_triggers(state, stored)
+
+
+def _restore_book(item: _Book) -> Book:
+    book = Book(item.instrument)
+    book.seq, book.trade_id, book.last_price = item.seq, item.trade_id, item.last_price
+    book.external, book.killed = item.external, item.killed
+    book.indicated, book.uncross_price, book.trail = item.indicated, item.uncross_price, trail_of(item.instrument)
+    if book.trail is not None and item.trail is not None:
+        book.trail.load(item.trail)
+    return book
+
+
+def _restore_time(state: State, stored: _State) -> None:
+    """Arm the timers, and queue what Ticks have to do."""
     for due_ns, kind, whose in stored.timers:
         state.timers.arm(due_ns, kind, whose)
-    state.killed, state.mass_cancels = stored.killed, stored.mass_cancels
-    holders: list[State | Book | Account] = [state, *state.books.values(), *state.accounts.values()]
-    state.kills = sum(holder.killed for holder in holders)
-    assert {EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID} <= state.accounts.keys()
-    return state
+        if kind in (HALT_END, AUCTION_END):
+            state.books[str(whose)].phase_timer = kind, due_ns
+    state.uncrossing = dict(stored.uncrossing)
+    state.mass_cancels = stored.mass_cancels
 
 
 def _restore_order(state: State, saved: _Order) -> None:
@@ -230,7 +264,8 @@ def _restore_place(side: BookSide, order: Order) -> None:
     """Put an order in the book as it was: an iceberg may have shown only part of a part."""
     shown = order.shown
     side.add(order)
-    side.reduce(order, order.shown - shown)
+    unshown = order.shown - shown
+    side.reduce(order, unshown, -unshown)
 
 
 def _restore_triggers(state: State, stored: _State) -> None:
@@ -318,6 +353,9 @@ def _dump_book(book: Book) -> _Book:
         _queue(book.asks),
         book.external,
         book.killed,
+        None if book.trail is None else book.trail.entries(),
+        book.indicated,
+        book.uncross_price,
     )
 
 

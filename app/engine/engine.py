@@ -17,19 +17,22 @@ from app.domain.events import AuctionIndicated, BookDelta, Event, PrivateEvent, 
 from app.domain.outcomes import BookTop, Outcome
 from app.engine import checkpoint
 from app.engine.amends import AmendDesk
+from app.engine.auctions import Auctions
 from app.engine.book import Book
 from app.engine.cancel_after import DeadMansSwitches
 from app.engine.desk import Parts
+from app.engine.instruments import Instruments
 from app.engine.kill_switch import KillSwitches
 from app.engine.ledger import Ledger
 from app.engine.listing import Listing
 from app.engine.mass_cancel import MassCancels
 from app.engine.matching import Matcher
 from app.engine.orders import OrderDesk
+from app.engine.phases import Phases
 from app.engine.recorder import Recorder
 from app.engine.state import State
 from app.engine.timekeeper import Timekeeper
-from app.engine.timers import CANCEL_AFTER, EXPIRY
+from app.engine.timers import AUCTION_END, CANCEL_AFTER, EXPIRY, HALT_END
 from app.engine.trigger_queue import TriggerQueue
 from app.engine.trigger_watch import TriggerWatch
 
@@ -65,16 +68,24 @@ class Engine:
         self._recorder = Recorder(self.state)
         self._ledger = Ledger(self.state, self._recorder)
         self._watch = TriggerWatch(self.state)
-        matcher = self._matcher = Matcher(self.state, self._ledger, self._recorder, self._watch)
+        phases = Phases(self.state, self._recorder)
+        matcher = self._matcher = Matcher(self.state, self._ledger, self._recorder, self._watch, phases)
         parts = Parts(self.state, self._ledger, matcher, self._recorder, self._watch)
         desk = OrderDesk(parts)
         amends = AmendDesk(parts)
         triggers = TriggerQueue(parts)
         mass_cancels = MassCancels(self.state, matcher, self._recorder)
         switches = DeadMansSwitches(self.state, mass_cancels, self._recorder)
-        listing = Listing(self.state, self._ledger, mass_cancels, self._recorder)
-        on_due = {EXPIRY: matcher.expire, CANCEL_AFTER: switches.fire}
-        self._timekeeper = Timekeeper(self.state, self._recorder, on_due, [mass_cancels, triggers])
+        auctions = self._auctions = Auctions(self.state, phases, matcher, self._recorder)
+        instruments = Instruments(self.state, phases, auctions, mass_cancels, self._recorder)
+        listing = Listing(self.state, self._ledger, self._recorder)
+        on_due: dict[int, Callable[[Any], None]] = {
+            EXPIRY: matcher.expire,
+            CANCEL_AFTER: switches.fire,
+            HALT_END: phases.end_halt,
+            AUCTION_END: auctions.end,
+        }
+        self._timekeeper = Timekeeper(self.state, self._recorder, on_due, [mass_cancels, auctions, triggers])
         self._tops: list[tuple[BookTop, Book]] = []
         self._handlers: dict[type, Callable[[Any], Outcome]] = {
             commands.PlaceOrder: desk.place,
@@ -86,8 +97,9 @@ class Engine:
             commands.SetKillSwitch: KillSwitches(self.state, mass_cancels, self._recorder).set,
             commands.Tick: self._timekeeper.tick,
             commands.CreateAsset: listing.create_asset,
-            commands.CreateInstrument: listing.create_instrument,
-            commands.UpdateInstrument: listing.update_instrument,
+            commands.CreateInstrument: instruments.create,
+            commands.UpdateInstrument: instruments.update,
+            commands.SetReference: instruments.set_reference,
             commands.CreateAccount: listing.create_account,
             commands.UpdateAccount: listing.update_account,
             commands.Deposit: listing.deposit,
@@ -147,8 +159,11 @@ class Engine:
         books = []
         for symbol, book in recorder.books.items():
             delta = book.seal(state.epoch, state.sequence)
-            if delta is not None or book.trades:
-                books.append(SealedBook(symbol, delta, book.trades))
+            auction = None
+            if book.is_veiled or book.indicated is not None:
+                auction = self._auctions.indicate(book)
+            if delta is not None or book.trades or auction is not None:
+                books.append(SealedBook(symbol, delta, book.trades, auction))
                 book.trades = []
         for top, book in self._tops:
             top.seq = book.seq

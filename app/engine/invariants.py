@@ -5,13 +5,13 @@ Each function raises AssertionError with what it expected and what it found.
 
 from collections import defaultdict
 
-from app.domain.enums import OrderStatus, TimeInForce, TriggerBy
+from app.domain.enums import InstrumentStatus, OrderStatus, TimeInForce, TriggerBy
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.engine.book import BookSide
 from app.engine.ledger import Ledger
 from app.engine.recorder import Recorder
 from app.engine.state import State
-from app.engine.timers import CANCEL_AFTER, EXPIRY, Timer
+from app.engine.timers import CANCEL_AFTER, EXPIRY, HALT_END, Timer
 from app.engine.triggers import trigger_of
 
 
@@ -48,10 +48,17 @@ def check_balances(state: State) -> None:
 
 
 def check_books(state: State) -> None:
-    """Not crossed, level sums right, queues linked both ways, best level at hand."""
+    """Crossed only where an auction left it so, level sums right, queues linked both ways, best level at hand."""
     for symbol, book in state.books.items():
         bid, ask = book.bids.best, book.asks.best
-        assert bid is None or ask is None or bid.price < ask.price, f"{symbol} is crossed"
+        crossed = bid is not None and ask is not None and bid.price >= ask.price
+        status = book.instrument.status
+        assert not crossed or status not in (InstrumentStatus.OPEN, InstrumentStatus.POST_ONLY), f"{symbol} is crossed"
+        assert book.is_hidden == (crossed or status is InstrumentStatus.AUCTION), f"{symbol}: wrong in hiding"
+        assert (book.trail is None) == (book.instrument.breaker_move is None), f"{symbol}: trail without a breaker"
+        uncrosses = symbol in state.uncrossing
+        assert uncrosses == (book.uncross_price is not None), f"{symbol}: uncross price without an uncross"
+        assert not uncrosses or status is InstrumentStatus.AUCTION, f"{symbol} uncrosses while {status}"
         for side in (book.bids, book.asks):
             _check_side(symbol, side)
 
@@ -62,15 +69,17 @@ def _check_side(symbol: str, side: BookSide) -> None:
     assert prices == sorted(side.levels, reverse=side.direction > 0), f"{symbol}: price order {prices}"
     assert (levels[0] if levels else None) is side.best, f"{symbol}: wrong best level"
     for level in levels:
-        total, ahead, order = 0, None, level.head
+        total, reserve, ahead, order = 0, 0, None, level.head
         while order is not None:
             assert order.ahead is ahead, f"{symbol} {level.price}: broken queue at order {order.order_id}"
             assert order.level is level, f"{symbol} {level.price}: order {order.order_id} names another level"
             total += order.shown
+            reserve += order.remaining - order.shown
             assert 0 < order.shown <= order.remaining, f"{symbol} {level.price}: order {order.order_id} shows wrongly"
             ahead, order = order, order.behind
         assert level.tail is ahead, f"{symbol} {level.price}: wrong tail"
         assert total == level.quantity > 0, f"{symbol} {level.price}: expected {total}, was {level.quantity}"
+        assert reserve == level.reserve, f"{symbol} {level.price}: expected reserve {reserve}, was {level.reserve}"
 
 
 def check_orders(state: State) -> None:
@@ -103,6 +112,12 @@ def check_timers(state: State) -> None:
     for account in state.accounts.values():
         if account.cancel_after is not None:
             expected.add(Timer(account.cancel_after.due_ns, CANCEL_AFTER, account.account_id))
+    for symbol, book in state.books.items():
+        if book.phase_timer is not None:
+            kind, due_ns = book.phase_timer
+            expected.add(Timer(due_ns, kind, symbol))
+            status = InstrumentStatus.HALTED if kind == HALT_END else InstrumentStatus.AUCTION
+            assert book.instrument.status is status, f"{symbol}: timer {kind} while {book.instrument.status}"
     assert set(timers) == expected, f"expected timers {sorted(expected)}, were {timers}"
     for order in state.orders.values():
         by_time = order.terms.time_in_force in (TimeInForce.GTD, TimeInForce.DAY)

@@ -4,14 +4,12 @@ Makers are visited best price first, then oldest first; a trade happens at the m
 The incoming order is already accepted and holds its funds. Called by orders.py only.
 """
 
-from collections import deque
-from collections.abc import Iterator
-
-from app.domain.enums import Liquidity, OrderReason, OrderStatus, SelfTradePrevention, TimeInForce
+from app.domain.enums import InstrumentStatus, Liquidity, OrderReason, OrderStatus, SelfTradePrevention, TimeInForce
 from app.domain.events import OrderAmended, OrderCanceled, OrderExpired, TradeExecuted, TradePrevented
 from app.domain.instrument import RATE_SCALE
-from app.engine.book import Book, PriceLevel
+from app.engine.book import PriceLevel
 from app.engine.ledger import Ledger, trade_rates
+from app.engine.phases import Phases
 from app.engine.recorder import Recorder
 from app.engine.state import CLOSED_ORDERS_MAX, Order, State
 from app.engine.timers import EXPIRY
@@ -21,8 +19,10 @@ COMMAND_ORDER_OPERATIONS_MAX = 5_000
 """Resting orders that one command may touch; a larger sweep ends there and the rest is canceled."""
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
+_AUCTION = InstrumentStatus.AUCTION
 _MAKER = Liquidity.MAKER
 _TAKER = Liquidity.TAKER
+_REASON_CIRCUIT_BREAKER = OrderReason.CIRCUIT_BREAKER
 _REASON_DAY_END = OrderReason.DAY_END
 _REASON_GTD = OrderReason.GTD
 _REASON_SELF_TRADE = OrderReason.SELF_TRADE
@@ -41,19 +41,27 @@ _DAY = TimeInForce.DAY
 class Matcher:
     """Executes trades and ends orders."""
 
-    __slots__ = ("_ledger", "_recorder", "_state", "_watch", "met")
+    __slots__ = ("_ledger", "_phases", "_recorder", "_state", "_watch", "met")
 
-    def __init__(self, state: State, ledger: Ledger, recorder: Recorder, watch: TriggerWatch) -> None:
+    def __init__(self, state: State, ledger: Ledger, recorder: Recorder, watch: TriggerWatch, phases: Phases) -> None:
         self._state = state
         self._ledger = ledger
         self._recorder = recorder
         self._watch = watch
+        self._phases = phases
         self.met = 0
         """Resting orders that the command has met so far."""
 
     def match(self, taker: Order) -> None:
-        """Trade the order as far as its price reaches; it may end by self-trade prevention or the sweep limit."""
-        opposite = taker.book.asks if taker.is_buy else taker.book.bids
+        """Trade the order as far as its price reaches.
+
+        It may end by self-trade prevention, the breaker or the sweep limit; in an auction it only meets its owner's.
+        """
+        book = taker.book
+        if book.is_veiled and book.instrument.status is _AUCTION:
+            self._gather(taker)
+            return
+        opposite = book.asks if taker.is_buy else book.bids
         met = self.met
         while taker.remaining:
             level = opposite.best
@@ -67,9 +75,11 @@ class Matcher:
             assert maker is not None, f"empty level {level.price} in {taker.book.instrument.symbol}"
             if one_owner(taker, maker):
                 self._prevent(taker, maker, min(taker.remaining, maker.remaining))
+            elif book.trail is not None and self._trips(taker, level.price):
+                break
             else:
                 shown = maker.remaining if maker.extras is None else maker.shown
-                self._trade(taker, maker, min(taker.remaining, shown))
+                self._trade(taker, maker, min(taker.remaining, shown), level.price)
         self.met = met
 
     def spend(self, taker: Order) -> None:
@@ -91,13 +101,69 @@ class Matcher:
             if one_owner(taker, maker):
                 self._prevent(taker, maker, min(lots, maker.remaining))
                 continue
+            if taker.book.trail is not None and self._trips(taker, level.price):
+                break
             taker.remaining = min(lots, maker.shown)
             taker.quantity += taker.remaining
-            self._trade(taker, maker, taker.remaining)
+            self._trade(taker, maker, taker.remaining, level.price)
 
-    def _trade(self, taker: Order, maker: Order, quantity: int) -> None:
+    def cross(self, later: Order, earlier: Order, price: int) -> None:
+        """Print a trade of two resting orders at an auction's price; the later one takes."""
+        quantity = min(later.shown, earlier.shown)
+        side = later.book.bids if later.is_buy else later.book.asks
+        if quantity == later.remaining:
+            side.remove(later)
+        else:
+            side.reduce(later, quantity)
+        self._trade(later, earlier, quantity, price)
+        if later.remaining and not later.shown:
+            side.refill(later)
+
+    def _gather(self, order: Order) -> None:
+        """Let an order that enters an auction meet those of its owner that it crosses, best price first."""
+        for other in self._crossed_of_owner(order):
+            if not order.remaining:
+                return
+            if self.met >= COMMAND_ORDER_OPERATIONS_MAX:
+                self.close(order, _REASON_SWEEP_LIMIT)
+                return
+            # What ended one may have ended another.
+            if other.level is not None:
+                self.met += 1
+                self._prevent(order, other, min(order.remaining, other.remaining))
+
+    def _crossed_of_owner(self, taker: Order) -> list[Order]:
+        """Return the resting orders of the taker's owner that its price reaches, in price-time order."""
+        book, group = taker.book, taker.account.stp_group
+        accounts = [taker.account]
+        if group is not None:
+            accounts = [account for account in self._state.accounts.values() if account.stp_group == group]
+        found: dict[int, list[Order]] = {}
+        for account in accounts:
+            for order in account.open_orders.values():
+                level = order.level
+                if level is None or order.book is not book or order.is_buy is taker.is_buy:
+                    continue
+                if reaches(taker, level):
+                    found.setdefault(order.price, []).append(order)
+        ordered: list[Order] = []
+        for price in sorted(found, reverse=not taker.is_buy):
+            orders = found[price]
+            ordered += orders if len(orders) == 1 else _in_queue(orders)
+        return ordered
+
+    def _trips(self, taker: Order, price: int) -> bool:
+        """Halt the instrument instead of a print that is too far from the price of a while ago."""
+        book, timestamp_ns = taker.book, self._state.timestamp_ns
+        assert book.trail is not None
+        if book.trail.admits(price, book.trail.base(timestamp_ns)):
+            return False
+        self.close(taker, _REASON_CIRCUIT_BREAKER)
+        self._phases.halt(book)
+        return True
+
+    def _trade(self, taker: Order, maker: Order, quantity: int, price: int) -> None:
         book = taker.book
-        price = maker.price
         notional = price * quantity * book.instrument.notional_unit
         side = book.bids if maker.is_buy else book.asks
         if quantity == maker.remaining:
@@ -121,6 +187,8 @@ class Matcher:
             taker.account.account_id,
         )
         self._recorder.trade(book, trade)
+        if book.trail is not None:
+            book.trail.record(price, self._state.timestamp_ns)
         if book.triggers is not None:
             self._watch.printed(book, price)
         ledger = self._ledger
@@ -184,7 +252,8 @@ class Matcher:
             order.remaining -= quantity
         else:
             side = order.book.bids if order.is_buy else order.book.asks
-            side.reduce(order, min(quantity, order.shown))
+            shown = min(quantity, order.shown)
+            side.reduce(order, shown, quantity - shown)
             order.remaining -= quantity
             if not order.shown:
                 side.refill(order)
@@ -276,42 +345,14 @@ def reaches(taker: Order, level: PriceLevel) -> bool:
     return level.price <= taker.price if taker.is_buy else level.price >= taker.price
 
 
-def fillable(book: Book, taker: Order) -> bool:
-    """Return whether a fill-or-kill order can be filled whole, without meeting its own account.
-
-    Walks at most COMMAND_ORDER_OPERATIONS_MAX orders: what match could not do is not fillable.
-    """
-    opposite = book.asks if taker.is_buy else book.bids
-    wanted = taker.remaining
-    operations = 0
-    for level in opposite.best_first():
-        if not reaches(taker, level):
-            return False
-        for order, lots in _meetings(level):
-            if operations >= COMMAND_ORDER_OPERATIONS_MAX or one_owner(taker, order):
-                return False
-            operations += 1
-            wanted -= lots
-            if wanted <= 0:
-                return True
-    return False
-
-
-def _meetings(level: PriceLevel) -> Iterator[tuple[Order, int]]:
-    """Yield the orders of a level with the lots they show, as a sweep meets them: icebergs again, behind all others."""
-    again: deque[tuple[Order, int]] = deque()
+def _in_queue(orders: list[Order]) -> list[Order]:
+    """Return orders of one level in the order of its queue."""
+    level, ids = orders[0].level, {order.order_id for order in orders}
+    assert level is not None
+    ordered: list[Order] = []
     order = level.head
-    while order is not None:
-        shown = order.shown
-        yield order, shown
-        if shown < order.remaining:
-            again.append((order, order.remaining - shown))
+    while order is not None and len(ordered) < len(orders):
+        if order.order_id in ids:
+            ordered.append(order)
         order = order.behind
-    while again:
-        order, hidden = again.popleft()
-        assert order.extras is not None
-        assert order.extras.display_quantity is not None
-        shown = min(order.extras.display_quantity, hidden)
-        yield order, shown
-        if shown < hidden:
-            again.append((order, hidden - shown))
+    return ordered

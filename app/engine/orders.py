@@ -18,8 +18,8 @@ from app.engine import forms, risk
 from app.engine.book import Book
 from app.engine.desk import Desk
 from app.engine.kill_switch import check_kill_switch
-from app.engine.matching import fillable
 from app.engine.recorder import refuse
+from app.engine.rehearsal import fillable
 from app.engine.state import Account, Order
 from app.engine.timers import EXPIRY
 
@@ -63,7 +63,7 @@ class OrderDesk(Desk):
         order = Order(state.last_order_id + 1, terms, account, book, price)
         if is_special(terms):
             self._specialize(order)
-        elif terms.time_in_force is _FOK and not fillable(book, order):
+        elif terms.time_in_force is _FOK and not fillable(book, order, state.timestamp_ns):
             return self._reject(terms, account, refuse(RejectReason.FOK_NOT_FILLABLE))
         missing = self._ledger.hold(order)
         if missing:
@@ -119,7 +119,7 @@ class OrderDesk(Desk):
         instrument = book.instrument
         rejection = check_kill_switch(self._state, account, book) if self._state.kills else None
         if rejection is None:
-            rejection = risk.check_status(instrument, account, post_only=terms.post_only is not None)
+            rejection = risk.check_status(book, account, terms)
         if rejection is None:
             rejection = forms.check_form(terms, book, self._state.timestamp_ns)
         if rejection is not None:

@@ -258,6 +258,8 @@ class State:
         self.transfers: dict[tuple[int, str], tuple[str, str]] = {}
         """Per account and transfer_id: asset and signed amount text; kept for ever."""
         self.timers = Timers()
+        self.uncrossing: dict[str, int] = {}
+        """Symbols of auctions that are trading at their price, the oldest first, and the command that began it."""
         self.fired = 0
         """Orders that have fired so far: what fired in several books runs in this order."""
         self.firing: dict[str, Book] = {}

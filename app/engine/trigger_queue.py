@@ -13,7 +13,7 @@ from app.engine.book import Book
 from app.engine.desk import Desk
 from app.engine.forms import INTEGER_MAX
 from app.engine.kill_switch import scope_on
-from app.engine.matching import fillable
+from app.engine.rehearsal import fillable
 from app.engine.state import Order
 
 TICK_TRIGGERS_MAX = 256
@@ -111,7 +111,7 @@ class TriggerQueue(Desk):
             self._matcher.cancel(order, _REASON_NO_LIQUIDITY)
         elif best is not None and self._passes_64_bits(order, best.price):
             self._matcher.cancel(order, _REASON_SLIPPAGE_CAP)
-        elif terms.time_in_force is _FOK and not fillable(book, order):
+        elif terms.time_in_force is _FOK and not fillable(book, order, self._state.timestamp_ns):
             self._matcher.cancel(order, _REASON_IOC_REMAINDER)
         else:
             self._execute(order)

@@ -102,7 +102,7 @@ class TriggerWatch:
 
 def made_of(book: Book) -> tuple[int | None, int, int, tuple[int, int] | None]:
     """Return what a book's mark price is made of."""
-    bid, ask = book.bids.best, book.asks.best
+    bid, ask = (None, None) if book.is_hidden else (book.bids.best, book.asks.best)
     return book.last_price, 0 if bid is None else bid.price, 0 if ask is None else ask.price, book.external
 
 

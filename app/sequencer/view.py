@@ -48,8 +48,8 @@ class PublisherView:
         self.start_epoch(epoch)
         for symbol, book in books.items():
             committed = self._books[symbol] = CommittedBook()
-            committed.bids = dict(book.bids.snapshot())
-            committed.asks = dict(book.asks.snapshot())
+            bids, asks = book.published_levels()
+            committed.bids, committed.asks = dict(bids), dict(asks)
             committed.seq = book.seq
             committed.timestamp_ns = timestamp_ns
 

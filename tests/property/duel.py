@@ -84,7 +84,7 @@ class Duel:
         for symbol, book in self.engine.state.books.items():
             top = book.top(0)
             ours = top.bid, top.bid_quantity, top.ask, top.ask_quantity
-            theirs = *self.model.best(symbol, Side.BUY), *self.model.best(symbol, Side.SELL)
+            theirs = *self.model.public_best(symbol, Side.BUY), *self.model.public_best(symbol, Side.SELL)
             compare(f"best bid and ask of {symbol}", ours, theirs)
         return events
 
@@ -93,6 +93,7 @@ class Duel:
         sealed, expected = regrouped(self.engine.seal()), self.model.seal()
         compare("sealed accounts", sealed.accounts, expected.accounts)
         compare("sealed books", sealed.books, expected.books)
+        compare("sealed auctions", sealed.auctions, dict(expected.auctions))
         compare("sealed system events", sealed.system, expected.system)
         for ours, theirs in self._outcomes:
             compare("outcome after seal", ours, theirs)
@@ -124,8 +125,9 @@ def balances(engine: Engine) -> dict[tuple[int, str], tuple[int, int]]:
 
 def regrouped(sealed: Sealed) -> RefSealed:
     """Return the engine's batch keyed as the model's: the order of accounts and books carries no meaning."""
-    books = {book.symbol: (book.delta, book.trades) for book in sealed.books}
-    return RefSealed(dict(sealed.accounts), books, sealed.system)
+    books = {book.symbol: (book.delta, book.trades) for book in sealed.books if book.delta or book.trades}
+    auctions = {book.symbol: book.auction for book in sealed.books if book.auction is not None}
+    return RefSealed(dict(sealed.accounts), books, sealed.system, auctions)
 
 
 @contextmanager

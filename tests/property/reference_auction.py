@@ -38,7 +38,7 @@ class ReferenceAuction(ReferenceListing):
 
     def __init__(self) -> None:
         super().__init__()
-        self.uncross_prints_max = 5_000
+        self.uncross_operations_max = 5_000
         self.external: dict[str, tuple[int, int]] = {}
         """Time and price of the newest external reference."""
         self.trail: dict[str, list[tuple[int, int]]] = {}
@@ -53,9 +53,6 @@ class ReferenceAuction(ReferenceListing):
 
     def cross_at(self, later: RefOrder, earlier: RefOrder, price: int, quantity: int) -> None:
         """Print a trade of two resting orders at the auction's price; the later one takes."""
-        raise NotImplementedError
-
-    def _prevent(self, taker: RefOrder, maker: RefOrder) -> None:
         raise NotImplementedError
 
     def one_owner(self, first: RefOrder, second: RefOrder) -> bool:
@@ -173,19 +170,29 @@ class ReferenceAuction(ReferenceListing):
         instrument = self.instruments[symbol] = msgspec.structs.replace(self.instruments[symbol], status=status)
         self.say(InstrumentListed(self.sequence, instrument))
 
+    def _list(self, instrument: Instrument) -> Outcome:
+        """Take over a definition; another breaker begins without a past."""
+        before = self.instruments.get(instrument.symbol)
+        outcome = super()._list(instrument)
+        if before is not None:
+            measures = [(each.breaker_move, each.breaker_window_ns) for each in (before, instrument)]
+            if measures[0] != measures[1]:
+                self.trail.pop(instrument.symbol, None)
+        return outcome
+
     def update_status(self, command: UpdateInstrument, edited: Instrument) -> Outcome:
         """Give an instrument its edited fields and the administrator's status."""
         symbol, wished = command.symbol, command.status
         before = self.instruments[symbol].status
         if wished is None:
             return super().update_status(command, edited)
-        is_auction = self.in_auction(symbol)
+        is_auction, edits = self.in_auction(symbol), command.changes or command.order_types is not None
         uncrosses = is_auction and wished is InstrumentStatus.OPEN
         if self.crossed(symbol) and wished in FOLDED and not uncrosses:
             raise Refused(RejectReason.INSTRUMENT_NOT_OPEN, "status")
         if uncrosses:
             edited = msgspec.structs.replace(edited, status=before)
-        outcome = super().update_status(command, edited) if not uncrosses or command.changes else None
+        outcome = super().update_status(command, edited) if not uncrosses or edits else None
         self.halt_ends.pop(symbol, None)
         self.auction_ends.pop(symbol, None)
         if wished is InstrumentStatus.OPEN and before is not InstrumentStatus.OPEN and not uncrosses:
@@ -200,17 +207,6 @@ class ReferenceAuction(ReferenceListing):
 
     # ---- auction -------------------------------------------------------------------------------
 
-    def meet_in_auction(self, order: RefOrder) -> None:
-        """Keep an entering order from crossing with its owner's: it will meet them at the uncross."""
-        for other in self._reachable(order):
-            if order not in self.open:
-                return
-            if self.one_owner(order, other):
-                self._prevent(order, other)
-
-    def _reachable(self, taker: RefOrder) -> list[RefOrder]:
-        raise NotImplementedError
-
     def indicative(self, symbol: str) -> Uncross:
         """Return where the book would uncross now."""
         resting = [o for o in self.open if o.terms.symbol == symbol and o.arrival is not None]
@@ -223,23 +219,25 @@ class ReferenceAuction(ReferenceListing):
             self.uncrossing[symbol] = self.indicative(symbol).price
         self.uncross_slice(symbol)
 
-    def uncross_slice(self, symbol: str) -> None:
+    def uncross_slice(self, symbol: str, operations: int = 0) -> None:
         """Trade head against head at the auction's price; when nothing is left to trade, open."""
-        prints = 0
         while (heads := self._heads(symbol)) is not None:
+            if operations == self.uncross_operations_max:
+                return
+            operations += 1
             earlier, later = sorted(heads, key=lambda order: order.order_id)
+            price, quantity = self.uncrossing[symbol], min(self.shown_of(earlier), self.shown_of(later))
+            seller = earlier if later.is_buy else later
             if self.one_owner(earlier, later):
                 self.end(later, OrderReason.SELF_TRADE)
-                continue
-            if prints == self.uncross_prints_max:
-                return
-            prints += 1
-            quantity = min(self.shown_of(earlier), self.shown_of(later))
-            self.cross_at(later, earlier, self.uncrossing[symbol], quantity)
+            elif seller.notional + price * quantity * seller.instrument.notional_unit > INTEGER_MAX:
+                self.end(seller, OrderReason.SLIPPAGE_CAP)
+            else:
+                self.cross_at(later, earlier, price, quantity)
         if self.crossed(symbol):
             # Only when cancels came between the slices.
-            del self.uncrossing[symbol]
-            self._begin_uncross(symbol)
+            self.uncrossing[symbol] = self.indicative(symbol).price
+            self.uncross_slice(symbol, operations)
             return
         del self.uncrossing[symbol]
         self._enter(symbol, InstrumentStatus.OPEN)
@@ -259,7 +257,8 @@ class ReferenceAuction(ReferenceListing):
             if not self.in_auction(symbol):
                 self._indicated.pop(symbol, None)
                 continue
-            found = self.indicative(symbol)
+            price, quantity, surplus = self.indicative(symbol)
+            found = Uncross(price, min(quantity, INTEGER_MAX), max(-INTEGER_MAX, min(surplus, INTEGER_MAX)))
             if found != self._indicated.get(symbol):
                 self._indicated[symbol] = found
                 changed[symbol] = AuctionIndicated(symbol, self.sequence, *found)

@@ -118,6 +118,18 @@ class ReferenceMatching(ReferenceChecks):
         else:
             self._match(order)
 
+    def meet_in_auction(self, order: RefOrder) -> None:
+        """Keep an entering order from crossing with its owner's: it would meet them at the uncross."""
+        for other in self._reachable(order):
+            if order not in self.open:
+                return
+            if other in self.open and self.one_owner(order, other):
+                if self.met == self.operations_max:
+                    self.end(order, OrderReason.SWEEP_LIMIT)
+                    return
+                self.met += 1
+                self._prevent(order, other)
+
     def _match(self, taker: RefOrder) -> None:
         symbol = taker.terms.symbol
         while taker in self.open and (makers := self._reachable(taker)):

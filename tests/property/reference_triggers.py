@@ -122,6 +122,8 @@ class ReferenceTriggers(ReferenceMatching):
         flagged = terms.reduce_only or self.is_reducing_only(terms.account_id)
         if flagged and order.remaining > self.reducible(terms.account_id, terms.symbol, terms.side, order.order_id):
             self.end(order, OrderReason.REDUCE_ONLY)
+        elif not self._in_range(order):
+            self.end(order, OrderReason.SLIPPAGE_CAP)
         elif terms.type in CAPPED and self.best(terms.symbol, opposite(terms.side)) == (0, 0):
             self.end(order, OrderReason.NO_LIQUIDITY)
         elif not order.is_buy and self._most(order) > INTEGER_MAX:
@@ -147,6 +149,10 @@ class ReferenceTriggers(ReferenceMatching):
         self._advance(order, OrderTriggered)
         if takes:
             self.end(order, OrderReason.POST_ONLY)
+
+    def _in_range(self, order: RefOrder) -> bool:
+        """Return whether nothing that the order may do passes 64 bits: not even a sale at the best price."""
+        return all(verdict.passed for verdict in self._sums(Candidate(order.terms, order)))
 
     def _beside(self, order: RefOrder) -> int | None:
         """Return the price beside the best opposite one, if a post-only order would take."""

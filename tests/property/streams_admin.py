@@ -36,7 +36,7 @@ ADMIN_WEIGHTS = {
     "check_order": ("check_order", 4),
     "breaker": ("breaker", 2),
     "call_auction": ("auction", 3),
-    "order_types": ("triggers", 1),
+    "order_types": ("order_types", 1),
     "freeze": ("triggers", 1),
     "drain": ("lists", 2),
 }

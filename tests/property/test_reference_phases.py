@@ -183,7 +183,7 @@ def test_a_crossed_book_opens_through_its_auction_only() -> None:
 
 def test_a_long_uncross_goes_on_in_slices_at_one_price() -> None:
     exchange = Exchange()
-    exchange.model.uncross_prints_max = 2
+    exchange.model.uncross_operations_max = 2
     exchange.enter(AUCTION)
     for _ in range(5):
         exchange.place(ANN, BUY, 1, 105)

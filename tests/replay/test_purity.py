@@ -8,7 +8,7 @@ import pytest
 
 ENGINE = Path(__file__).parents[2] / "app" / "engine"
 ALLOWED_IMPORTS = {
-    "__future__", "app.domain", "app.engine", "app.errors", "collections", "hashlib", "heapq", "msgspec",
+    "__future__", "app.domain", "app.engine", "app.errors", "bisect", "collections", "hashlib", "heapq", "msgspec",
     "sortedcontainers", "typing",
 }  # fmt: skip
 FORBIDDEN_NAMES = {

@@ -46,7 +46,7 @@ def refusal(command: PlaceOrder, **instrument: Any) -> tuple[str, str | None, st
 PLACES = {
     InstrumentStatus.OPEN: (None, None),
     InstrumentStatus.POST_ONLY: ("instrument_not_open", None),
-    InstrumentStatus.AUCTION: ("instrument_not_open", "instrument_not_open"),
+    InstrumentStatus.AUCTION: (None, "instrument_not_open"),
     InstrumentStatus.CANCEL_ONLY: ("instrument_not_open", "instrument_not_open"),
     InstrumentStatus.HALTED: ("instrument_halted", "instrument_halted"),
     InstrumentStatus.CLOSED: ("instrument_not_open", "instrument_not_open"),
