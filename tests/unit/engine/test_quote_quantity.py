@@ -116,7 +116,7 @@ def test_too_little_for_one_lot_is_refused_up_front() -> None:
         (401, {"max_notional": 400}, 400),
     ],
 )
-def test_money_outside_the_range_is_refused(money: int, filters: dict[str, int], limit: int) -> None:
+def test_money_outside_the_range_is_refused(money: int, filters: dict[str, Any], limit: int) -> None:
     rejection = refused(engine_with([sell(quantity=4, price=100)], **filters), spend(money))
     assert (rejection.reason, rejection.field, rejection.limit) == (
         "notional_out_of_range",
