@@ -195,3 +195,20 @@ def indicated(engine: Engine) -> tuple[int, int, int] | None:
         return None
     event = books[0].auction
     return event.price, event.quantity, event.surplus
+
+
+def stop(account_id: int, side: str, quantity: int, trigger_price: int | None = None, **terms: Any) -> PlaceOrder:
+    """Return an order that waits for a price: a stop at a trigger price unless `type` says otherwise."""
+    members: dict[str, Any] = {"type": OrderType.STOP, "time_in_force": GTC, "trigger_price": trigger_price}
+    return _order(account_id, Side(side), quantity, terms.pop("price", None), members | terms)
+
+
+def trade_at(engine: Engine, price: int, quantity: int = 1, *, maker: int = BOB, taker: int = CAROL) -> list[Event]:
+    """Let two accounts trade at a price that nothing in the book is better than; returns the print's events."""
+    accepted(engine, sell(maker, quantity=quantity, price=price))
+    return accepted(engine, buy(taker, quantity=quantity, price=price))
+
+
+def tick(engine: Engine) -> list[Event]:
+    """Let time act."""
+    return accepted(engine, Tick())
