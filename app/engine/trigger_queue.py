@@ -98,7 +98,7 @@ class TriggerQueue(Desk):
             assert extras is not None
             assert extras.trigger_price is not None
             order.price = risk.price_within(extras.trigger_price, extras.slippage, is_buy=order.is_buy)
-        takes = self._would_take(order) and not self._reprice(order)
+        takes = terms.post_only is not None and self._would_take(order) and not self._reprice(order)
         order.status, order.reason = _OPEN, None
         missing = self._ledger.hold(order)
         assert not missing, f"order {order.order_id} needs {missing} more than it held while it waited"
@@ -115,12 +115,6 @@ class TriggerQueue(Desk):
             self._matcher.cancel(order, _REASON_IOC_REMAINDER)
         else:
             self._execute(order)
-
-    def _would_take(self, order: Order) -> bool:
-        if order.terms.post_only is None:
-            return False
-        best = order.book.opposite(order.terms.side).best
-        return best is not None and (order.price >= best.price if order.is_buy else order.price <= best.price)
 
     def _reprice(self, order: Order) -> bool:
         """Move a post-only order that would take to where it does not; returns False if it must not or cannot be."""
