@@ -11,7 +11,6 @@ from app.domain.events import OrderTriggered
 from app.engine import matching, risk
 from app.engine.book import Book
 from app.engine.desk import Desk
-from app.engine.forms import INTEGER_MAX
 from app.engine.kill_switch import scope_on
 from app.engine.rehearsal import fillable
 from app.engine.state import Order
@@ -106,11 +105,11 @@ class TriggerQueue(Desk):
         if takes:
             self._matcher.cancel(order, _REASON_POST_ONLY)
             return
-        best = book.opposite(terms.side).best
-        if terms.price is None and best is None:
-            self._matcher.cancel(order, _REASON_NO_LIQUIDITY)
-        elif best is not None and self._passes_64_bits(order, best.price):
+        if risk.check_sums(book, terms.side, order.price, order.remaining, order) is not None:
+            # Prices rose, or its level filled, while it waited: no event could state what it may trade or show.
             self._matcher.cancel(order, _REASON_SLIPPAGE_CAP)
+        elif terms.price is None and book.opposite(terms.side).best is None:
+            self._matcher.cancel(order, _REASON_NO_LIQUIDITY)
         elif terms.time_in_force is _FOK and not fillable(book, order, self._state.timestamp_ns):
             self._matcher.cancel(order, _REASON_IOC_REMAINDER)
         else:
@@ -125,9 +124,3 @@ class TriggerQueue(Desk):
             return False
         order.price = price
         return True
-
-    def _passes_64_bits(self, order: Order, best_price: int) -> bool:
-        """Return whether a sell could trade for more than an integer can state: prices rose while it waited."""
-        if order.is_buy:
-            return False
-        return order.remaining * best_price * order.book.instrument.notional_unit > INTEGER_MAX
