@@ -141,9 +141,10 @@ class AmendDesk(Desk):
         """Give the order another price and total quantity with the hold they require, or leave it as it is."""
         before = order.price, order.quantity, order.remaining
         order.price, order.quantity, order.remaining = price, quantity, quantity - order.filled
-        if not self._ledger.hold(order):
+        missing = self._ledger.hold(order)
+        if not missing:
             return None
-        rejection = self._insufficient(order)
+        rejection = self.insufficient(order, missing)
         order.price, order.quantity, order.remaining = before
         return rejection
 

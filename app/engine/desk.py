@@ -62,6 +62,11 @@ class Desk:
             RejectReason.POST_ONLY_WOULD_TAKE, field="price", limit=best.price, actual=terms.price, unit="ticks"
         )
 
+    def _would_take(self, order: Order) -> bool:
+        """Return whether an order crosses the best opposite price."""
+        best = order.book.opposite(order.terms.side).best
+        return best is not None and (order.price >= best.price if order.is_buy else order.price <= best.price)
+
     def _execute(self, order: Order) -> None:
         """Let an order that may trade now meet the book, and rest or end with what is left of it."""
         if order.terms.quote_quantity is not None:
@@ -84,9 +89,10 @@ class Desk:
         else:
             (order.book.bids if order.is_buy else order.book.asks).add(order)
 
-    def _insufficient(self, order: Order) -> Rejection:
+    def insufficient(self, order: Order, missing: int) -> Rejection:
+        """Return the refusal of an order for whose hold so much is missing."""
         balance = self._ledger.hold_balance(order)
-        required = self._ledger.required_hold(order) - order.held
+        required = balance.available + missing
         return refuse(RejectReason.INSUFFICIENT_BALANCE, limit=balance.available, actual=required, unit=balance.asset)
 
     def _not_open(self, order: Order | None, account: Account, symbols: tuple[str, ...] | None) -> Rejection | None:

@@ -18,6 +18,7 @@ from app.domain.outcomes import BookTop, Outcome
 from app.engine import checkpoint
 from app.engine.amends import AmendDesk
 from app.engine.auctions import Auctions
+from app.engine.batches import BatchDesk
 from app.engine.book import Book
 from app.engine.cancel_after import DeadMansSwitches
 from app.engine.desk import Parts
@@ -72,6 +73,7 @@ class Engine:
         matcher = self._matcher = Matcher(self.state, self._ledger, self._recorder, self._watch, phases)
         parts = Parts(self.state, self._ledger, matcher, self._recorder, self._watch)
         desk = OrderDesk(parts)
+        batches = BatchDesk(parts, desk)
         amends = AmendDesk(parts)
         triggers = TriggerQueue(parts)
         mass_cancels = MassCancels(self.state, matcher, self._recorder)
@@ -89,6 +91,7 @@ class Engine:
         self._tops: list[tuple[BookTop, Book]] = []
         self._handlers: dict[type, Callable[[Any], Outcome]] = {
             commands.PlaceOrder: desk.place,
+            commands.PlaceBatch: batches.place,
             commands.CancelOrder: desk.cancel,
             commands.AmendOrder: amends.amend,
             commands.CancelAll: mass_cancels.cancel_all,

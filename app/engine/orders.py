@@ -57,23 +57,32 @@ class OrderDesk(Desk):
         book = state.books.get(terms.symbol)
         if book is None:
             return self._outcome(rejection=refuse(RejectReason.UNKNOWN_SYMBOL, field="symbol"))
-        price, rejection = self._admit(terms, account, book)
-        if rejection is not None:
-            return self._reject(terms, account, rejection)
-        order = Order(state.last_order_id + 1, terms, account, book, price)
-        if is_special(terms):
-            self._specialize(order)
-        elif terms.time_in_force is _FOK and not fillable(book, order, state.timestamp_ns):
-            return self._reject(terms, account, refuse(RejectReason.FOK_NOT_FILLABLE))
+        order = self.admit(terms, account, book)
+        if isinstance(order, Rejection):
+            return self.reject(terms, account, order)
         missing = self._ledger.hold(order)
         if missing:
-            return self._reject(terms, account, self._insufficient(order))
-        self._accept(order)
+            return self.reject(terms, account, self.insufficient(order, missing))
+        self.enlist(order)
+        self.accept(order)
         if order.status is _UNTRIGGERED:
             self._watch.arm(order)
         else:
             self._execute(order)
         return self._order_outcome(order)
+
+    def admit(self, terms: PlaceOrder, account: Account, book: Book) -> Order | Rejection:
+        """Run every check but the last one, whether the account can pay; returns the order as it would be accepted."""
+        state = self._state
+        price, rejection = self._check(terms, account, book)
+        if rejection is not None:
+            return rejection
+        order = Order(state.last_order_id + 1, terms, account, book, price)
+        if is_special(terms):
+            self._specialize(order)
+        elif terms.time_in_force is _FOK and not fillable(book, order, state.timestamp_ns):
+            return refuse(RejectReason.FOK_NOT_FILLABLE)
+        return order
 
     def _specialize(self, order: Order) -> None:
         """Give an order that waits, shows less or spends money what it needs besides its terms."""
@@ -85,8 +94,8 @@ class OrderDesk(Desk):
             extras.trigger_price, extras.watermark = risk.first_trigger(terms, order.book)
             extras.slippage = risk.slippage_of(order.book, terms)
 
-    def _accept(self, order: Order) -> None:
-        """Make an order that passed every check known under its ids, and state it."""
+    def enlist(self, order: Order) -> None:
+        """Make an order that passed every check known under its ids: it counts from now on."""
         state, terms, account = self._state, order.terms, order.account
         state.last_order_id = order.order_id
         order.created_ns = state.timestamp_ns
@@ -94,7 +103,21 @@ class OrderDesk(Desk):
         account.open_orders[order.order_id] = order
         if terms.client_order_id is not None:
             account.client_ids[terms.client_order_id] = order
-        if terms.time_in_force in _ENDS_BY_TIME:
+
+    def strike(self, order: Order) -> None:
+        """Forget the newest order, which was enlisted and not accepted, as if it had never been."""
+        state, account = self._state, order.account
+        assert order.order_id == state.last_order_id, f"order {order.order_id} is not the newest"
+        self._ledger.release(order)
+        state.last_order_id -= 1
+        del state.orders[order.order_id]
+        del account.open_orders[order.order_id]
+        if order.terms.client_order_id is not None:
+            del account.client_ids[order.terms.client_order_id]
+
+    def accept(self, order: Order) -> None:
+        """State an order that is enlisted, and let it end by time if it does."""
+        if order.terms.time_in_force in _ENDS_BY_TIME:
             self._end_by_time(order)
         self._recorder.order(OrderAccepted, order)
 
@@ -107,14 +130,11 @@ class OrderDesk(Desk):
 
     def _repeated(self, known: Order, terms: PlaceOrder) -> Outcome:
         """Answer a client_order_id seen before: the order as it is now, or a refusal if the body differs."""
-        same = terms.session_id == known.terms.session_id
-        if not same:
-            terms = msgspec.structs.replace(terms, session_id=known.terms.session_id)
-        if terms != known.terms:
+        if not is_same(terms, known.terms):
             return self._outcome(rejection=refuse(RejectReason.CLIENT_ORDER_ID_REUSED, field="client_order_id"))
         return self._outcome(order=known.snapshot(), book=known.book.top(self._state.epoch), duplicate=True)
 
-    def _admit(self, terms: PlaceOrder, account: Account, book: Book) -> tuple[int, Rejection | None]:
+    def _check(self, terms: PlaceOrder, account: Account, book: Book) -> tuple[int, Rejection | None]:
         """Run the checks in order; returns the price to hold and trade at."""
         instrument = book.instrument
         rejection = check_kill_switch(self._state, account, book) if self._state.kills else None
@@ -154,7 +174,8 @@ class OrderDesk(Desk):
             return 0, refuse(RejectReason.NO_LIQUIDITY)
         return risk.cap_price(book, terms, start, is_buy=terms.side is _BUY), None
 
-    def _reject(self, terms: PlaceOrder, account: Account, rejection: Rejection) -> Outcome:
+    def reject(self, terms: PlaceOrder, account: Account, rejection: Rejection) -> Outcome:
+        """State why an order was refused."""
         account.seq += 1
         self._recorder.private(account, OrderRejected(account.seq, self._state.sequence, terms, rejection))
         return self._outcome(rejection=rejection)
@@ -190,3 +211,10 @@ class OrderDesk(Desk):
 def is_special(terms: PlaceOrder) -> bool:
     """Return whether an order waits for a price, shows less than it is, or spends money instead of buying lots."""
     return terms.type not in _AT_WORK or terms.display_quantity is not None or terms.quote_quantity is not None
+
+
+def is_same(terms: PlaceOrder, known: PlaceOrder) -> bool:
+    """Return whether two commands ask for the same order; from which session does not matter."""
+    if terms.session_id != known.session_id:
+        terms = msgspec.structs.replace(terms, session_id=known.session_id)
+    return terms == known

@@ -11,7 +11,6 @@ from app.domain.events import OrderTriggered
 from app.engine import matching, risk
 from app.engine.book import Book
 from app.engine.desk import Desk
-from app.engine.forms import INTEGER_MAX
 from app.engine.kill_switch import scope_on
 from app.engine.rehearsal import fillable
 from app.engine.state import Order
@@ -98,7 +97,7 @@ class TriggerQueue(Desk):
             assert extras is not None
             assert extras.trigger_price is not None
             order.price = risk.price_within(extras.trigger_price, extras.slippage, is_buy=order.is_buy)
-        takes = self._would_take(order) and not self._reprice(order)
+        takes = terms.post_only is not None and self._would_take(order) and not self._reprice(order)
         order.status, order.reason = _OPEN, None
         missing = self._ledger.hold(order)
         assert not missing, f"order {order.order_id} needs {missing} more than it held while it waited"
@@ -106,21 +105,15 @@ class TriggerQueue(Desk):
         if takes:
             self._matcher.cancel(order, _REASON_POST_ONLY)
             return
-        best = book.opposite(terms.side).best
-        if terms.price is None and best is None:
-            self._matcher.cancel(order, _REASON_NO_LIQUIDITY)
-        elif best is not None and self._passes_64_bits(order, best.price):
+        if risk.check_sums(book, terms.side, order.price, order.remaining, order) is not None:
+            # Prices rose, or its level filled, while it waited: no event could state what it may trade or show.
             self._matcher.cancel(order, _REASON_SLIPPAGE_CAP)
+        elif terms.price is None and book.opposite(terms.side).best is None:
+            self._matcher.cancel(order, _REASON_NO_LIQUIDITY)
         elif terms.time_in_force is _FOK and not fillable(book, order, self._state.timestamp_ns):
             self._matcher.cancel(order, _REASON_IOC_REMAINDER)
         else:
             self._execute(order)
-
-    def _would_take(self, order: Order) -> bool:
-        if order.terms.post_only is None:
-            return False
-        best = order.book.opposite(order.terms.side).best
-        return best is not None and (order.price >= best.price if order.is_buy else order.price <= best.price)
 
     def _reprice(self, order: Order) -> bool:
         """Move a post-only order that would take to where it does not; returns False if it must not or cannot be."""
@@ -131,9 +124,3 @@ class TriggerQueue(Desk):
             return False
         order.price = price
         return True
-
-    def _passes_64_bits(self, order: Order, best_price: int) -> bool:
-        """Return whether a sell could trade for more than an integer can state: prices rose while it waited."""
-        if order.is_buy:
-            return False
-        return order.remaining * best_price * order.book.instrument.notional_unit > INTEGER_MAX

@@ -15,6 +15,7 @@ GROUPS: frozenset[str] = frozenset(
         "mark",
         "breaker",
         "auction",
+        "batches",
     }
 )
 """Enabled groups: their commands are made, and their rare states must be reached."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from app.domain import commands
 from app.domain.commands import AmendOrder, CancelOrder, Command, PlaceBatch, PlaceOrder
-from app.domain.enums import OrderReason, OrderStatus, OrderType, Priority, RejectReason
+from app.domain.enums import InstrumentStatus, OrderReason, OrderStatus, OrderType, Priority, RejectReason
 from app.domain.events import Event, OrderAmended, OrderAmendRejected, OrderCancelRejected, OrderRejected, Rejection
 from app.domain.outcomes import BatchResult, Outcome
 from tests.property.reference_checks import cap_price, in_steps
@@ -174,8 +174,14 @@ class ReferenceModel(ReferenceTimers):
             self.accept(order)
         for order in admitted:
             self.met = 0
+            is_halted = self.instruments[order.terms.symbol].status is InstrumentStatus.HALTED
             if self._beside(order) is not None:
                 self.end(order, OrderReason.POST_ONLY)
+            elif is_halted and self._reachable(order):
+                # An order before it tripped the breaker.
+                self.end(order, OrderReason.CIRCUIT_BREAKER)
+            elif not self._in_range(order):
+                self.end(order, OrderReason.SLIPPAGE_CAP)
             else:
                 self.execute(order)
         return lambda: Outcome(0, 0, results=[result_of(self._answer_order(order)) for order in admitted])
