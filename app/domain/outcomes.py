@@ -29,11 +29,11 @@ class Outcome(msgspec.Struct, array_like=True, gc=False):
     timestamp_ns: int
     rejection: Rejection | None = None
     order: OrderState | None = None
-    fills: list[Fill] = []
+    fills: tuple[Fill, ...] = ()
     book: BookTop | None = None
     duplicate: bool = False
     priority: Priority | None = None
-    orders: list[OrderState] = []
+    orders: tuple[OrderState, ...] = ()
     """Canceled orders of a cancel_all."""
     account_id: int | None = None
     """Given by create_account."""

@@ -8,7 +8,7 @@ remembers what was published, so that `seal` can state the change of a whole bat
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sortedcontainers import SortedList
 
@@ -16,6 +16,7 @@ from app.domain.enums import Side
 from app.domain.events import BookDelta, BookLevels, TradeExecuted
 from app.domain.instrument import Instrument
 from app.domain.outcomes import BookTop
+from app.engine.bounds import Bounds
 
 if TYPE_CHECKING:
     from app.engine.state import Order
@@ -52,21 +53,19 @@ class BookSide:
     def add(self, order: Order) -> None:
         """Put an order at the back of its level's queue."""
         price = order.price
-        level = self.levels.get(price)
-        if level is None:
-            level = self.levels[price] = PriceLevel(price)
-            key = price * self.direction
-            self._keys.add(key)
-            if self.best is None or key > self.best.price * self.direction:
-                self.best = level
-        if price not in self.published:
-            self.published[price] = level.quantity
+        try:
+            level = self.levels[price]
+        except KeyError:
+            level = self._open(price)
+        published = self.published
+        if price not in published:
+            published[price] = level.quantity
         tail = level.tail
         order.level = level
-        order.ahead = tail
         if tail is None:
             level.head = order
         else:
+            order.ahead = tail
             tail.behind = order
         level.tail = order
         level.quantity += order.remaining
@@ -84,22 +83,33 @@ class BookSide:
         level = order.level
         assert level is not None, f"expected order {order.order_id} in the book"
         price = level.price
-        if price not in self.published:
-            self.published[price] = level.quantity
+        published = self.published
+        if price not in published:
+            published[price] = level.quantity
         level.quantity -= order.remaining
         ahead, behind = order.ahead, order.behind
+        order.level = None
+        # No cycle may stay behind: the engine runs without the garbage collector.
         if ahead is None:
             level.head = behind
         else:
             ahead.behind = behind
+            order.ahead = None
         if behind is None:
             level.tail = ahead
+            if ahead is None:
+                self._drop(level)
         else:
             behind.ahead = ahead
-        # No cycle may stay behind: the engine runs without the garbage collector.
-        order.level = order.ahead = order.behind = None
-        if level.head is None:
-            self._drop(level)
+            order.behind = None
+
+    def _open(self, price: int) -> PriceLevel:
+        level = self.levels[price] = PriceLevel(price)
+        key = price * self.direction
+        self._keys.add(key)
+        if self.best is None or key > self.best.price * self.direction:
+            self.best = level
+        return level
 
     def _drop(self, level: PriceLevel) -> None:
         del self.levels[level.price]
@@ -133,13 +143,42 @@ class BookSide:
         return changed
 
 
+class Rates(NamedTuple):
+    """Fee rates in parts of RATE_SCALE; one object is shared by all orders that captured the same ones."""
+
+    maker: int
+    taker: int
+    highest: int
+    """What a hold must cover: the highest fee that a fill could bring, never below zero."""
+
+
+def rates_of(maker: int, taker: int) -> Rates:
+    """Return the rates with the one that holds are made for."""
+    return Rates(maker, taker, max(maker, taker, 0))
+
+
 class Book:
     """Both sides of one instrument, its published sequence and its last trade."""
 
-    __slots__ = ("asks", "bids", "instrument", "last_price", "seq", "trade_id", "trades")
+    __slots__ = (
+        "asks",
+        "base",
+        "bids",
+        "bounds",
+        "instrument",
+        "last_price",
+        "lot_units",
+        "notional_unit",
+        "quote",
+        "rates",
+        "seq",
+        "symbol",
+        "tops",
+        "trade_id",
+        "trades",
+    )
 
     def __init__(self, instrument: Instrument) -> None:
-        self.instrument = instrument
         self.bids = BookSide(1)
         self.asks = BookSide(-1)
         self.seq = 0
@@ -147,6 +186,25 @@ class Book:
         self.last_price: int | None = None
         self.trades: list[TradeExecuted] = []
         """Trades since the last seal."""
+        self.tops: list[BookTop] = []
+        """Tops in answers since the last seal, which gives them their sequence; kept by the recorder."""
+        self.symbol = instrument.symbol
+        self.base = instrument.base
+        self.quote = instrument.quote
+        self.notional_unit = instrument.notional_unit
+        self.lot_units = instrument.lot_units
+        self.define(instrument)
+
+    def define(self, instrument: Instrument) -> None:
+        """Take over an instrument's rules: what changes by an edit, worked out once."""
+        self.instrument = instrument
+        self.rates = rates_of(instrument.maker_fee, instrument.taker_fee)
+        self.bounds = Bounds(instrument, self.last_price)
+
+    def move_last_price(self, price: int | None) -> None:
+        """Set the last trade's price, and the band with it."""
+        self.last_price = price
+        self.bounds.follow(price)
 
     def side(self, side: Side) -> BookSide:
         """Return the side an order of that direction rests on."""
@@ -182,8 +240,6 @@ class Book:
         if not bids and not asks:
             return None
         best_bid, best_ask = self.bids.best, self.asks.best
-        assert best_bid is None or best_ask is None or best_bid.price < best_ask.price, (
-            f"crossed book {self.instrument.symbol}"
-        )
+        assert best_bid is None or best_ask is None or best_bid.price < best_ask.price, f"crossed book {self.symbol}"
         self.seq += 1
-        return BookDelta(self.instrument.symbol, epoch, self.seq - 1, self.seq, engine_seq, bids, asks)
+        return BookDelta(self.symbol, epoch, self.seq - 1, self.seq, engine_seq, bids, asks)

@@ -9,10 +9,11 @@ from hashlib import blake2b
 import msgspec
 
 from app.domain.commands import PlaceOrder
-from app.domain.enums import AccountStatus, OrderReason, OrderStatus
+from app.domain.enums import AccountStatus, OrderReason, OrderStatus, Side
+from app.domain.events import OrderState
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import Instrument
-from app.engine.book import Book, BookSide
+from app.engine.book import Book, BookSide, Rates, rates_of
 from app.engine.state import Account, Order, State
 from app.errors import JournalDamaged
 
@@ -144,9 +145,11 @@ def _restore(stored: _State) -> State:
             balance.held = balance.shown_held = int(held)
     for item in stored.books:
         book = state.books[item.instrument.symbol] = Book(item.instrument)
-        book.seq, book.trade_id, book.last_price = item.seq, item.trade_id, item.last_price
+        book.seq, book.trade_id = item.seq, item.trade_id
+        book.move_last_price(item.last_price)
+    captured: dict[Rates, Rates] = {}
     for saved in stored.orders:
-        _restore_order(state, saved)
+        _restore_order(state, saved, captured)
     for item in stored.books:
         book = state.books[item.instrument.symbol]
         for side, ids in ((book.bids, item.bids), (book.asks, item.asks)):
@@ -161,19 +164,34 @@ def _restore(stored: _State) -> State:
     return state
 
 
-def _restore_order(state: State, saved: _Order) -> None:
-    account = state.accounts[saved.terms.account_id]
-    order = Order(saved.order_id, saved.terms, account, state.books[saved.terms.symbol], saved.price)
-    order.status, order.version, order.reason = saved.status, saved.version, saved.reason
-    order.quantity, order.remaining, order.filled = saved.quantity, saved.remaining, saved.filled
-    order.notional, order.fees, order.fee_accrued = saved.notional, saved.fees, int(saved.fee_accrued)
-    order.maker_rate, order.taker_rate, order.held = saved.maker_rate, saved.taker_rate, int(saved.held)
-    order.created_ns, order.updated_ns, order.engine_seq = saved.created_ns, saved.updated_ns, saved.engine_seq
+def _restore_order(state: State, saved: _Order, captured: dict[Rates, Rates]) -> None:
+    terms = saved.terms
+    account, book = state.accounts[terms.account_id], state.books[terms.symbol]
+    rates = rates_of(saved.maker_rate, saved.taker_rate)
+    shown = OrderState(
+        saved.order_id,
+        terms,
+        saved.status,
+        saved.version,
+        saved.price,
+        saved.quantity,
+        saved.filled,
+        saved.notional,
+        saved.fees,
+        saved.reason,
+        saved.created_ns,
+        saved.updated_ns,
+        saved.engine_seq,
+    )
+    balance = account.balance(book.quote if terms.side is Side.BUY else book.base)
+    rates = book.rates if rates == book.rates else captured.setdefault(rates, rates)
+    order = Order(shown, account, book, balance, rates)
+    order.remaining, order.held, order.fee_accrued = saved.remaining, int(saved.held), int(saved.fee_accrued)
     state.orders[order.order_id] = order
-    if order.status in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED):
+    if saved.status in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED):
         account.open_orders[order.order_id] = order
-    if order.terms.client_order_id is not None:
-        account.client_ids[order.terms.client_order_id] = order
+    if terms.client_order_id is not None:
+        account.client_ids[terms.client_order_id] = order
 
 
 def _dump_account(account: Account) -> _Account:
@@ -182,25 +200,26 @@ def _dump_account(account: Account) -> _Account:
 
 
 def _dump_order(order: Order) -> _Order:
+    shown = order.state
     return _Order(
-        order.order_id,
-        order.terms,
-        order.status,
-        order.version,
-        order.price,
-        order.quantity,
+        shown.order_id,
+        shown.terms,
+        shown.status,
+        shown.version,
+        shown.price,
+        shown.quantity,
         order.remaining,
-        order.filled,
-        order.notional,
-        order.maker_rate,
-        order.taker_rate,
+        shown.filled_quantity,
+        shown.notional,
+        order.rates.maker,
+        order.rates.taker,
         str(order.fee_accrued),
-        order.fees,
+        shown.fees,
         str(order.held),
-        order.reason,
-        order.created_ns,
-        order.updated_ns,
-        order.engine_seq,
+        shown.reason,
+        shown.created_ns,
+        shown.updated_ns,
+        shown.engine_seq,
     )
 
 

@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 from app.domain import commands
 from app.domain.commands import Command
 from app.domain.events import BookDelta, Event, PrivateEvent, SystemEvent, TradeExecuted
-from app.domain.outcomes import BookTop, Outcome
+from app.domain.outcomes import Outcome
 from app.engine import checkpoint
-from app.engine.book import Book
 from app.engine.ledger import Ledger
 from app.engine.listing import Listing
 from app.engine.matching import Matcher
@@ -56,7 +55,6 @@ class Engine:
         matcher = Matcher(self.state, self._ledger, self._recorder)
         desk = OrderDesk(self.state, self._ledger, matcher, self._recorder)
         listing = Listing(self.state, self._ledger, matcher, self._recorder)
-        self._tops: list[tuple[BookTop, Book]] = []
         self._handlers: dict[type, Callable[[Any], Outcome]] = {
             commands.PlaceOrder: desk.place,
             commands.CancelOrder: desk.cancel,
@@ -95,16 +93,12 @@ class Engine:
     def apply(self, command: Command) -> list[Event]:
         """Execute one command and return its events; it takes the next sequence whatever comes of it."""
         self.state.sequence += 1
-        recorder = self._recorder
-        recorder.events = []
-        recorder.fills = []
-        outcome = self._handlers[type(command)](command)
-        self._ledger.close_command()
-        self.outcome = outcome
-        top = outcome.book
-        if top is not None and outcome.order is not None:
-            self._tops.append((top, self.state.books[outcome.order.terms.symbol]))
-        return recorder.events
+        events: list[Event] = []
+        self._recorder.events = events
+        self.outcome = self._handlers[type(command)](command)
+        if self._ledger.touched:
+            self._ledger.close_command()
+        return events
 
     def seal(self) -> Sealed:
         """Close the batch: state what it changed in each book, and hand over its events."""
@@ -119,9 +113,11 @@ class Engine:
             if delta is not None or book.trades:
                 books.append(SealedBook(symbol, delta, book.trades))
                 book.trades = []
-        for top, book in self._tops:
-            top.seq = book.seq
-        self._tops.clear()
+        for book in recorder.shown:
+            for top in book.tops:
+                top.seq = book.seq
+            book.tops.clear()
+        recorder.shown.clear()
         accounts = []
         for account_id, account in recorder.accounts.items():
             accounts.append((account_id, account.pending))

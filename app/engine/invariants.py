@@ -8,6 +8,7 @@ from collections import defaultdict
 from app.domain.enums import OrderStatus
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.engine.book import BookSide
+from app.engine.bounds import Bounds
 from app.engine.ledger import Ledger
 from app.engine.recorder import Recorder
 from app.engine.state import State
@@ -28,7 +29,7 @@ def check_balances(state: State) -> None:
         for order in account.open_orders.values():
             required = ledger.required_hold(order)
             assert order.held == required, f"order {order.order_id}: expected hold {required}, was {order.held}"
-            held[account.account_id, ledger.hold_balance(order).asset] += order.held
+            held[account.account_id, order.balance.asset] += order.held
     sums: defaultdict[str, int] = defaultdict(int)
     for account in state.accounts.values():
         house = account.account_id in (EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID)
@@ -43,10 +44,11 @@ def check_balances(state: State) -> None:
 
 
 def check_books(state: State) -> None:
-    """Not crossed, level sums right, queues linked both ways, best level at hand."""
+    """Not crossed, bounds of the rules that hold, level sums right, queues linked both ways, best level at hand."""
     for symbol, book in state.books.items():
         bid, ask = book.bids.best, book.asks.best
         assert bid is None or ask is None or bid.price < ask.price, f"{symbol} is crossed"
+        assert book.bounds == Bounds(book.instrument, book.last_price), f"{symbol}: bounds of other rules or prices"
         for side in (book.bids, book.asks):
             _check_side(symbol, side)
 
@@ -70,14 +72,15 @@ def _check_side(symbol: str, side: BookSide) -> None:
 def check_orders(state: State) -> None:
     """Quantities add up, open orders are in the book and known, ended ones are in neither."""
     for order in state.orders.values():
-        is_open = order.status in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
-        where = f"order {order.order_id} ({order.status})"
+        shown = order.state
+        status, filled, quantity = shown.status, shown.filled_quantity, shown.quantity
+        is_open = status in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
+        where = f"order {order.order_id} ({status})"
         assert is_open == (order.order_id in order.account.open_orders), f"{where}: wrong in open_orders"
         assert is_open == (order.level is not None), f"{where}: wrong in the book"
-        assert 0 <= order.filled <= order.quantity, f"{where}: filled {order.filled} of {order.quantity}"
-        expected = order.quantity - order.filled if is_open else 0
+        assert order.price == shown.price, f"{where}: expected price {shown.price}, was {order.price}"
+        assert 0 <= filled <= quantity, f"{where}: filled {filled} of {quantity}"
+        expected = quantity - filled if is_open else 0
         assert order.remaining == expected, f"{where}: expected remaining {expected}, was {order.remaining}"
-        assert (order.status is OrderStatus.FILLED) == (order.filled == order.quantity), (
-            f"{where}: status and quantity differ"
-        )
+        assert (status is OrderStatus.FILLED) == (filled == quantity), f"{where}: status and quantity differ"
         assert is_open or order.held == 0, f"{where}: still holds {order.held}"

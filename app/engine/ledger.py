@@ -18,39 +18,39 @@ AMOUNT_MAX = 10**30
 class Ledger:
     """The only writer of balances."""
 
-    __slots__ = ("_fee_account", "_recorder", "_state", "_touched", "_touched_fees")
+    __slots__ = ("_fee_account", "_recorder", "_state", "_touched_fees", "touched")
 
     def __init__(self, state: State, recorder: Recorder) -> None:
         self._state = state
         self._recorder = recorder
         self._fee_account = state.accounts[FEE_ACCOUNT_ID]
-        self._touched: list[Balance] = []
+        self.touched: list[Balance] = []
         self._touched_fees: list[Balance] = []
 
     def required_hold(self, order: Order) -> int:
         """Return what the order must hold as it stands, in quote units for a buy, base units for a sell."""
-        instrument = order.book.instrument
+        book = order.book
         if not order.is_buy:
-            return order.remaining * instrument.lot_units
-        notional = order.remaining * order.price * instrument.notional_unit
-        maker_rate, taker_rate = order.maker_rate, order.taker_rate
-        # Spelled out: the built-in max of three costs more than the rest of this sum.
-        rate = taker_rate if taker_rate > maker_rate else maker_rate
-        if rate < 0:
-            rate = 0
+            return order.remaining * book.lot_units
+        notional = order.remaining * order.price * book.notional_unit
         # Rounds up over the whole order, as the fee itself does; never below what was charged.
-        return notional - (-(order.fee_accrued + notional * rate) // RATE_SCALE) - order.fees
+        return notional - (-(order.fee_accrued + notional * order.rates.highest) // RATE_SCALE) - order.state.fees
 
-    def hold_balance(self, order: Order) -> Balance:
-        """Return the balance that an order holds from."""
-        instrument = order.book.instrument
-        return order.account.balance(instrument.quote if order.is_buy else instrument.base)
+    def open(self, order: Order, required: int) -> None:
+        """Take the hold of a new order, which its balance was found to have."""
+        balance = order.balance
+        balance.available -= required
+        balance.held += required
+        order.held = required
+        if not balance.touched:
+            balance.touched = True
+            self.touched.append(balance)
 
     def hold(self, order: Order) -> int:
         """Bring the order's hold to what it requires; returns 0, or what is missing if available is too small."""
         required = self.required_hold(order)
         change = required - order.held
-        balance = self.hold_balance(order)
+        balance = order.balance
         if change > balance.available:
             return change - balance.available
         balance.available -= change
@@ -63,45 +63,51 @@ class Ledger:
     def release(self, order: Order) -> None:
         """Give back all that an ended order holds."""
         if order.held:
-            balance = self.hold_balance(order)
+            balance = order.balance
             balance.held -= order.held
             balance.available += order.held
             order.held = 0
             if not balance.touched:
-                self._touch(balance)
+                balance.touched = True
+                self.touched.append(balance)
 
     def settle(self, order: Order, notional: int, quantity: int, rate: int) -> int:
         """Move money and assets for one side of a trade; returns the fee in quote units.
 
         The order's remaining quantity was already lowered. The fee account takes the fee, or pays the rebate.
         """
-        instrument = order.book.instrument
-        order.fee_accrued += notional * rate
-        fees = -(-order.fee_accrued // RATE_SCALE)
-        fee = fees - order.fees
-        order.fees = fees
-        order.notional += notional
-        quote = order.account.balance(instrument.quote)
-        base = order.account.balance(instrument.base)
-        units = quantity * instrument.lot_units
-        required = self.required_hold(order)
-        released = order.held - required
-        order.held = required
+        book = order.book
+        balances = order.account.balances
+        charged = order.state.fees
+        order.fee_accrued = accrued = order.fee_accrued + notional * rate
+        fee = -(-accrued // RATE_SCALE) - charged
+        units = quantity * book.lot_units
         if order.is_buy:
+            quote = order.balance
+            base = balances.get(book.base) or order.account.balance(book.base)
+            required = 0
+            if order.remaining:
+                left = order.remaining * order.price * book.notional_unit
+                required = left - (-(accrued + left * order.rates.highest) // RATE_SCALE) - charged - fee
+            released = order.held - required
+            order.held = required
             quote.held -= released
             quote.available += released - notional - fee
             base.available += units
         else:
-            base.held -= released
-            assert released == units, f"expected the hold to shrink by {units}, was {released}"
+            quote = balances.get(book.quote) or order.account.balance(book.quote)
+            base = order.balance
+            order.held -= units
+            base.held -= units
             quote.available += notional - fee
-        assert quote.available >= 0, f"negative available {instrument.quote} of account {order.account.account_id}"
+            assert order.held >= 0, f"order {order.order_id} sold more than it held: {order.held} left"
+        assert quote.available >= 0, f"negative available {book.quote} of account {order.account.account_id}"
         if not quote.touched:
             self._touch(quote)
         if not base.touched:
             self._touch(base)
         if fee:
-            collected = self._fee_account.balance(instrument.quote)
+            collected = self._fee_account.balance(book.quote)
             collected.available += fee
             if not collected.touched:
                 collected.touched = True
@@ -121,9 +127,9 @@ class Ledger:
 
     def close_command(self) -> None:
         """State each balance that the command changed, once, in the order they were touched."""
-        for balance in self._touched:
+        for balance in self.touched:
             self._show(balance)
-        self._touched.clear()
+        self.touched.clear()
 
     def close_batch(self) -> None:
         """State the house's own balances, once per batch: every trade changes them."""
@@ -133,7 +139,7 @@ class Ledger:
 
     def _touch(self, balance: Balance) -> None:
         balance.touched = True
-        self._touched.append(balance)
+        self.touched.append(balance)
 
     def _show(self, balance: Balance) -> None:
         balance.touched = False
@@ -157,6 +163,10 @@ def trade_rates(maker: Order, taker: Order) -> tuple[int, int]:
     The maker's rebate never exceeds what the taker of the same trade pays: one that was captured
     before a fee cut would drain the fee account.
     """
-    instrument = taker.book.instrument
-    taker_rate = min(taker.taker_rate, instrument.taker_fee)
-    return max(min(maker.maker_rate, instrument.maker_fee), -taker_rate), taker_rate
+    current = taker.book.rates
+    captured, taking = maker.rates, taker.rates
+    if captured is current and taking is current:
+        # The instrument's own rates were checked against each other when they were set.
+        return current.maker, current.taker
+    taker_rate = min(taking.taker, current.taker)
+    return max(min(captured.maker, current.maker), -taker_rate), taker_rate

@@ -31,10 +31,10 @@ from app.domain.identity import FIRST_ACCOUNT_ID
 from app.domain.instrument import MAX_SLIPPAGE_DEFAULT, ORDER_TYPES_FIRST_CUT, RATE_SCALE, Instrument, units_of
 from app.domain.outcomes import Outcome
 from app.engine.book import Book
+from app.engine.bounds import INTEGER_MAX
 from app.engine.ledger import AMOUNT_MAX, Ledger
 from app.engine.matching import Matcher
 from app.engine.recorder import Recorder, refuse
-from app.engine.risk import INTEGER_MAX
 from app.engine.state import Account, State
 
 ASSETS_MAX = 10_000
@@ -155,7 +155,7 @@ class Listing:
         field = invalid_field(instrument)
         if field is not None:
             return self._refused(RejectReason.INVALID_REQUEST, field)
-        book.instrument = instrument
+        book.define(instrument)
         self._recorder.system(InstrumentListed(state.sequence, instrument))
         if instrument.status is InstrumentStatus.CLOSED:
             self._recorder.books[command.symbol] = book

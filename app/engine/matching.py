@@ -5,11 +5,11 @@ The incoming order is already accepted and holds its funds. Called by orders.py 
 """
 
 from app.domain.enums import Liquidity, OrderReason, OrderStatus, SelfTradePrevention
-from app.domain.events import OrderAmended, OrderCanceled, TradeExecuted, TradePrevented
-from app.engine.book import Book, PriceLevel
+from app.domain.events import Fill, OrderAmended, OrderCanceled, TradeExecuted, TradePrevented
+from app.engine.book import Book, BookSide
 from app.engine.ledger import Ledger, trade_rates
 from app.engine.recorder import Recorder
-from app.engine.state import CLOSED_ORDERS_MAX, Order, State
+from app.engine.state import CLOSED_ORDERS_MAX, Account, Order, State
 
 COMMAND_ORDER_OPERATIONS_MAX = 5_000
 """Resting orders that one command may touch; a larger sweep ends there and the rest is canceled."""
@@ -20,8 +20,6 @@ _TAKER = Liquidity.TAKER
 _REASON_SELF_TRADE = OrderReason.SELF_TRADE
 _REASON_SWEEP_LIMIT = OrderReason.SWEEP_LIMIT
 _CANCELED = OrderStatus.CANCELED
-_FILLED = OrderStatus.FILLED
-_PARTIALLY_FILLED = OrderStatus.PARTIALLY_FILLED
 _STP_CANCEL_NEWEST = SelfTradePrevention.CANCEL_NEWEST
 _STP_CANCEL_OLDEST = SelfTradePrevention.CANCEL_OLDEST
 _STP_DECREMENT = SelfTradePrevention.DECREMENT
@@ -37,67 +35,70 @@ class Matcher:
         self._ledger = ledger
         self._recorder = recorder
 
-    def match(self, taker: Order) -> None:
+    def match(self, taker: Order) -> tuple[Fill, ...]:
         """Trade the order as far as its price reaches; it may end by self-trade prevention or the sweep limit."""
-        opposite = taker.book.asks if taker.is_buy else taker.book.bids
+        book, is_buy, limit = taker.book, taker.is_buy, taker.price
+        opposite = book.asks if is_buy else book.bids
+        fills: list[Fill] = []
         operations = 0
         while taker.remaining:
             level = opposite.best
-            if level is None or not reaches(taker, level):
-                return
+            if level is None or (level.price > limit if is_buy else level.price < limit):
+                break
             if operations == COMMAND_ORDER_OPERATIONS_MAX:
                 self.close(taker, _REASON_SWEEP_LIMIT)
-                return
+                break
             operations += 1
             maker = level.head
-            assert maker is not None, f"empty level {level.price} in {taker.book.instrument.symbol}"
+            assert maker is not None, f"empty level {level.price} in {book.symbol}"
             if maker.account is taker.account:
                 self._prevent(taker, maker)
             else:
-                self._trade(taker, maker)
+                fills.append(self._trade(taker, maker, opposite))
+        if not fills:
+            return ()
+        book.move_last_price(fills[-1].price)
+        return tuple(fills)
 
-    def _trade(self, taker: Order, maker: Order) -> None:
+    def _trade(self, taker: Order, maker: Order, opposite: BookSide) -> Fill:
+        """Execute one trade at the maker's price; returns the taker's fill."""
         book = taker.book
-        quantity = min(taker.remaining, maker.remaining)
         price = maker.price
-        notional = price * quantity * book.instrument.notional_unit
-        side = book.bids if maker.is_buy else book.asks
-        if quantity == maker.remaining:
-            side.remove(maker)
+        quantity, resting = taker.remaining, maker.remaining
+        if quantity < resting:
+            opposite.reduce(maker, quantity)
         else:
-            side.reduce(maker, quantity)
-        self._apply(maker, quantity)
-        self._apply(taker, quantity)
+            quantity = resting
+            opposite.remove(maker)
+        maker.remaining = resting - quantity
+        taker.remaining -= quantity
         book.trade_id += 1
-        book.last_price = price
         trade = TradeExecuted(
-            book.instrument.symbol,
+            book.symbol,
             book.trade_id,
             self._state.sequence,
             price,
             quantity,
-            taker.terms.side,
+            taker.state.terms.side,
             maker.order_id,
             taker.order_id,
             maker.account.account_id,
             taker.account.account_id,
         )
-        self._recorder.trade(book, trade)
-        ledger = self._ledger
+        ledger, recorder = self._ledger, self._recorder
+        recorder.events.append(trade)
+        book.trades.append(trade)
+        notional = price * quantity * book.notional_unit
         maker_rate, taker_rate = trade_rates(maker, taker)
         fee = ledger.settle(maker, notional, quantity, maker_rate)
-        self._recorder.fill(maker, trade, fee, _MAKER)
+        recorder.fill(maker, trade, notional, fee, _MAKER)
         fee = ledger.settle(taker, notional, quantity, taker_rate)
-        self._recorder.fill(taker, trade, fee, _TAKER)
+        fill = recorder.fill(taker, trade, notional, fee, _TAKER)
         if not maker.remaining:
             self._forget(maker)
         if not taker.remaining:
             self._forget(taker)
-
-    def _apply(self, order: Order, quantity: int) -> None:
-        order.filled += quantity
-        order.remaining -= quantity
-        order.status = _PARTIALLY_FILLED if order.remaining else _FILLED
+        return fill
 
     def _prevent(self, taker: Order, maker: Order) -> None:
         mode = taker.terms.stp
@@ -135,10 +136,9 @@ class Matcher:
         if order.level is not None:
             (order.book.bids if order.is_buy else order.book.asks).reduce(order, quantity)
         order.remaining -= quantity
-        order.quantity -= quantity
         self._ledger.hold(order)
-        order.reason = _REASON_SELF_TRADE
-        self._recorder.order(OrderAmended, order)
+        before = order.state
+        self._recorder.order(OrderAmended, order, before.status, _REASON_SELF_TRADE, before.quantity - quantity)
 
     def cancel(self, order: Order, reason: OrderReason) -> None:
         """End an open order, resting or not."""
@@ -148,11 +148,9 @@ class Matcher:
 
     def close(self, order: Order, reason: OrderReason) -> None:
         """End an order that is not in the book: state the cancel, release its hold."""
-        order.status = _CANCELED
-        order.reason = reason
         order.remaining = 0
         self._ledger.release(order)
-        self._recorder.order(OrderCanceled, order)
+        self._recorder.order(OrderCanceled, order, _CANCELED, reason, order.state.quantity)
         self._forget(order)
 
     def _forget(self, order: Order) -> None:
@@ -168,29 +166,22 @@ class Matcher:
                 del oldest.account.client_ids[client_order_id]
 
 
-def reaches(taker: Order, level: PriceLevel) -> bool:
-    """Return whether the taker's limit admits a trade at the level."""
-    return level.price <= taker.price if taker.is_buy else level.price >= taker.price
-
-
-def fillable(book: Book, taker: Order) -> bool:
+def fillable(book: Book, account: Account, quantity: int, limit: int, *, is_buy: bool) -> bool:
     """Return whether a fill-or-kill order can be filled whole, without meeting its own account.
 
     Walks at most COMMAND_ORDER_OPERATIONS_MAX orders: what match could not do is not fillable.
     """
-    opposite = book.asks if taker.is_buy else book.bids
-    wanted = taker.remaining
     operations = 0
-    for level in opposite.best_first():
-        if not reaches(taker, level):
+    for level in (book.asks if is_buy else book.bids).best_first():
+        if level.price > limit if is_buy else level.price < limit:
             return False
         order = level.head
         while order is not None:
-            if order.account is taker.account or operations == COMMAND_ORDER_OPERATIONS_MAX:
+            if order.account is account or operations == COMMAND_ORDER_OPERATIONS_MAX:
                 return False
             operations += 1
-            wanted -= order.remaining
-            if wanted <= 0:
+            quantity -= order.remaining
+            if quantity <= 0:
                 return True
             order = order.behind
     return False

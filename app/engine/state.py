@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import deque
 
 from app.domain.commands import PlaceOrder
-from app.domain.enums import AccountStatus, OrderReason, OrderStatus, Side
+from app.domain.enums import AccountStatus, Side
 from app.domain.events import OrderState, PrivateEvent, SystemEvent
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID, FIRST_ACCOUNT_ID
-from app.engine.book import Book, PriceLevel
+from app.engine.book import Book, PriceLevel, Rates
 
 CLOSED_ORDERS_MAX = 250_000
 """Closed orders that are remembered for idempotency; older ones are in the projection."""
@@ -21,7 +21,6 @@ ACCOUNT_OPEN_ORDERS_MAX = 5_000
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
 _ACCOUNT_ACTIVE = AccountStatus.ACTIVE
-_OPEN = OrderStatus.OPEN
 _BUY = Side.BUY
 
 
@@ -66,81 +65,53 @@ class Account:
 
 
 class Order:
-    """An accepted order. `terms` never change; price and quantity do, by amends."""
+    """An accepted order: what it said of itself last, and what matching and holds work with.
+
+    `state` is immutable and replaced by each event, so the event, the answer and the order share one
+    statement. Only what no event says, or what the book reads all the time, stands beside it.
+    """
 
     __slots__ = (
         "account",
         "ahead",
+        "balance",
         "behind",
         "book",
-        "created_ns",
-        "engine_seq",
         "fee_accrued",
-        "fees",
-        "filled",
         "held",
         "is_buy",
         "level",
-        "maker_rate",
-        "notional",
         "order_id",
         "price",
-        "quantity",
-        "reason",
+        "rates",
         "remaining",
-        "status",
-        "taker_rate",
-        "terms",
-        "updated_ns",
-        "version",
+        "state",
     )
 
-    def __init__(self, order_id: int, terms: PlaceOrder, account: Account, book: Book, price: int) -> None:
-        instrument = book.instrument
-        self.order_id = order_id
-        self.terms = terms
+    def __init__(self, state: OrderState, account: Account, book: Book, balance: Balance, rates: Rates) -> None:
+        self.state = state
+        self.order_id = state.order_id
         self.account = account
         self.book = book
-        self.is_buy = terms.side is _BUY
-        self.price = price
-        self.quantity = terms.quantity
-        self.remaining = terms.quantity
+        self.balance = balance
+        """What the order holds from: the quote asset's for a buy, the base asset's for a sell."""
+        self.rates = rates
+        """As captured when it was accepted."""
+        self.is_buy = state.terms.side is _BUY
+        self.price = state.price
+        self.remaining = state.quantity
         """Open lots; 0 once the order ended, while quantity - filled says what was left."""
-        self.filled = 0
-        self.notional = 0
-        self.maker_rate = instrument.maker_fee
-        self.taker_rate = instrument.taker_fee
         self.fee_accrued = 0
         """Sum of notional x rate, in units of 1 / RATE_SCALE."""
-        self.fees = 0
         self.held = 0
-        self.status = _OPEN
-        self.version = 0
-        self.reason: OrderReason | None = None
-        self.created_ns = 0
-        self.updated_ns = 0
-        self.engine_seq = 0
         self.level: PriceLevel | None = None
         self.ahead: Order | None = None
         self.behind: Order | None = None
 
-    def snapshot(self) -> OrderState:
-        """Return the order as it is now."""
-        return OrderState(
-            self.order_id,
-            self.terms,
-            self.status,
-            self.version,
-            self.price,
-            self.quantity,
-            self.filled,
-            self.notional,
-            self.fees,
-            self.reason,
-            self.created_ns,
-            self.updated_ns,
-            self.engine_seq,
-        )
+    @property
+    def terms(self) -> PlaceOrder:
+        """The command that placed it."""
+        return self.state.terms
 
 
 class State:

@@ -275,7 +275,7 @@ class ReferenceModel(ReferenceChecks):
         ]
         for order in chosen:
             self.end(order, OrderReason.CANCEL_ALL)
-        return Outcome(0, 0, orders=[order.state() for order in chosen])
+        return Outcome(0, 0, orders=tuple(order.state() for order in chosen))
 
     def _by_id(self, order_id: int) -> RefOrder | None:
         return next((o for o in self.open + self.closed if o.order_id == order_id), None)
@@ -362,5 +362,5 @@ class ReferenceModel(ReferenceChecks):
 
     def _answer_order(self, order: RefOrder, priority: Priority | None = None) -> Outcome:
         return Outcome(
-            0, 0, order=order.state(), fills=self.fills, book=self.top(order.terms.symbol), priority=priority
+            0, 0, order=order.state(), fills=tuple(self.fills), book=self.top(order.terms.symbol), priority=priority
         )

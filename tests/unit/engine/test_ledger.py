@@ -117,7 +117,7 @@ def test_amend_that_the_balance_cannot_cover_changes_nothing() -> None:
     engine = engine_with(resting=[buy(ALICE, quantity=5, price=100)], balances={ALICE: {QUOTE: 600}})
     rejection = refused(engine, amend(1, ALICE, quantity=7))
     assert (rejection.reason, rejection.limit, rejection.actual) == ("insufficient_balance", "100", "200")
-    assert (order(engine, 1).quantity, order(engine, 1).remaining, order(engine, 1).version) == (5, 5, 1)
+    assert (order(engine, 1).state.quantity, order(engine, 1).remaining, order(engine, 1).state.version) == (5, 5, 1)
     assert (available(engine, ALICE, QUOTE), held(engine, ALICE, QUOTE)) == (100, 500)
     accepted(engine, amend(1, ALICE, quantity=6))
     assert available(engine, ALICE, QUOTE) == 0
@@ -126,7 +126,7 @@ def test_amend_that_the_balance_cannot_cover_changes_nothing() -> None:
 def test_amended_partly_filled_buy_holds_the_rest_and_the_fee_that_is_not_yet_charged() -> None:
     engine = engine_with(resting=[buy(ALICE, quantity=3, price=33)], taker_fee=PERCENT, maker_fee=PERCENT)
     accepted(engine, sell(BOB, quantity=1, price=33))
-    assert order(engine, 1).fees == 1  # 0.33 rounded up
+    assert order(engine, 1).state.fees == 1  # 0.33 rounded up
     accepted(engine, amend(1, ALICE, price=34))
     # Two lots at 34 are 68; the fee of all is ceil(0.33 + 0.68) = 2, of which 1 is paid.
     assert held(engine, ALICE, QUOTE) == 69
@@ -162,7 +162,7 @@ def test_many_small_fills_cost_no_more_than_one() -> None:
     events = accepted(engine, buy(ALICE, quantity=5, price=30))
     # 0.30, 0.60, 0.90, 1.20, 1.50 rounded up: 1, 1, 1, 2, 2; each fill pays the difference.
     assert [fill.fee for fill in fills_of(6, events)] == [1, 0, 0, 1, 0]
-    assert order(engine, 6).fees == 2
+    assert order(engine, 6).state.fees == 2
 
 
 def test_rebate_is_paid_rounded_down_and_cumulative() -> None:
@@ -171,7 +171,7 @@ def test_rebate_is_paid_rounded_down_and_cumulative() -> None:
     batches = [accepted(engine, buy(ALICE, quantity=1, price=30)) for _ in range(4)]
     # Rebates so far 0.30, 0.60, 0.90, 1.20: nothing is paid before the whole unit.
     assert [fill.fee for fill in fills_of(1, *batches)] == [0, 0, 0, -1]
-    assert order(engine, 1).fees == -1
+    assert order(engine, 1).state.fees == -1
     # Four takers pay ceil(0.60) = 1 each.
     assert available(engine, FEE_ACCOUNT_ID, QUOTE) == 3
 

@@ -229,7 +229,7 @@ def test_closed_instrument_stays_closed() -> None:
     accepted(engine, update(status=InstrumentStatus.CLOSED))
     assert reason_of(engine, update(status=InstrumentStatus.OPEN)) == "instrument_not_open"
     assert reason_of(engine, buy(quantity=1, price=10)) == "instrument_not_open"
-    assert order(engine, 1).status is OrderStatus.CANCELED
+    assert order(engine, 1).state.status is OrderStatus.CANCELED
 
 
 def test_tighter_filters_leave_open_orders_alone_until_they_are_amended() -> None:
