@@ -23,7 +23,7 @@ from app.engine.orders import OrderDesk
 from app.engine.recorder import Recorder
 from app.engine.state import State
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised whenever equal commands could give other events; rows replay only under their own version."""
 
 
@@ -96,16 +96,12 @@ class Engine:
         events: list[Event] = []
         self._recorder.events = events
         self.outcome = self._handlers[type(command)](command)
-        if self._ledger.touched:
-            self._ledger.close_command()
         return events
 
     def seal(self) -> Sealed:
         """Close the batch: state what it changed in each book, and hand over its events."""
         state = self.state
         recorder = self._recorder
-        # The last command's events are its caller's: what closing the batch states is not among them.
-        recorder.start()
         self._ledger.close_batch()
         books = []
         for symbol, book in recorder.books.items():

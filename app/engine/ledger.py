@@ -18,14 +18,15 @@ AMOUNT_MAX = 10**30
 class Ledger:
     """The only writer of balances."""
 
-    __slots__ = ("_fee_account", "_recorder", "_state", "_touched_fees", "touched")
+    __slots__ = ("_fee_account", "_recorder", "_state", "_touched", "_touched_house")
 
     def __init__(self, state: State, recorder: Recorder) -> None:
         self._state = state
         self._recorder = recorder
         self._fee_account = state.accounts[FEE_ACCOUNT_ID]
-        self.touched: list[Balance] = []
-        self._touched_fees: list[Balance] = []
+        self._touched: list[Balance] = []
+        """Balances that the batch changed and did not state yet."""
+        self._touched_house: list[Balance] = []
 
     def required_hold(self, order: Order) -> int:
         """Return what the order must hold as it stands, in quote units for a buy, base units for a sell."""
@@ -44,7 +45,7 @@ class Ledger:
         order.held = required
         if not balance.touched:
             balance.touched = True
-            self.touched.append(balance)
+            self._touched.append(balance)
 
     def hold(self, order: Order) -> int:
         """Bring the order's hold to what it requires; returns 0, or what is missing if available is too small."""
@@ -69,39 +70,37 @@ class Ledger:
             order.held = 0
             if not balance.touched:
                 balance.touched = True
-                self.touched.append(balance)
+                self._touched.append(balance)
 
-    def settle(self, order: Order, notional: int, quantity: int, rate: int) -> int:
-        """Move money and assets for one side of a trade; returns the fee in quote units.
+    def settle(self, order: Order, notional: int, quantity: int, fee: int) -> None:
+        """Move money and assets for one side of a trade, or of several.
 
-        The order's remaining quantity was already lowered. The fee account takes the fee, or pays the rebate.
+        The order's remaining quantity, its fee and its state are already those after the trade. The
+        fee account takes the fee, or pays the rebate.
         """
-        book = order.book
-        balances = order.account.balances
-        charged = order.state.fees
-        order.fee_accrued = accrued = order.fee_accrued + notional * rate
-        fee = -(-accrued // RATE_SCALE) - charged
+        book, account = order.book, order.account
         units = quantity * book.lot_units
         if order.is_buy:
             quote = order.balance
-            base = balances.get(book.base) or order.account.balance(book.base)
+            base = account.balances.get(book.base) or account.balance(book.base)
             required = 0
             if order.remaining:
                 left = order.remaining * order.price * book.notional_unit
-                required = left - (-(accrued + left * order.rates.highest) // RATE_SCALE) - charged - fee
+                # As in required_hold.
+                required = left - (-(order.fee_accrued + left * order.rates.highest) // RATE_SCALE) - order.state.fees
             released = order.held - required
             order.held = required
             quote.held -= released
             quote.available += released - notional - fee
             base.available += units
         else:
-            quote = balances.get(book.quote) or order.account.balance(book.quote)
+            quote = account.balances.get(book.quote) or account.balance(book.quote)
             base = order.balance
             order.held -= units
             base.held -= units
             quote.available += notional - fee
             assert order.held >= 0, f"order {order.order_id} sold more than it held: {order.held} left"
-        assert quote.available >= 0, f"negative available {book.quote} of account {order.account.account_id}"
+        assert quote.available >= 0, f"negative available {book.quote} of account {account.account_id}"
         if not quote.touched:
             self._touch(quote)
         if not base.touched:
@@ -111,8 +110,7 @@ class Ledger:
             collected.available += fee
             if not collected.touched:
                 collected.touched = True
-                self._touched_fees.append(collected)
-        return fee
+                self._touched_house.append(collected)
 
     def transfer(self, balance: Balance, amount: int) -> None:
         """Move an amount (negative: out of available) between outside and an account."""
@@ -123,38 +121,35 @@ class Ledger:
             self._touch(balance)
         if not external.touched:
             external.touched = True
-            self._touched_fees.append(external)
-
-    def close_command(self) -> None:
-        """State each balance that the command changed, once, in the order they were touched."""
-        for balance in self.touched:
-            self._show(balance)
-        self.touched.clear()
+            self._touched_house.append(external)
 
     def close_batch(self) -> None:
-        """State the house's own balances, once per batch: every trade changes them."""
-        for balance in self._touched_fees:
-            self._show(balance)
-        self._touched_fees.clear()
+        """State each balance that the batch changed, once, in the order they were touched; the house's come last.
+
+        One statement per batch, not per command: an account that sends many commands, or trades with
+        many, changes the same balances again and again, and readers see a batch at once anyway.
+        """
+        sequence, accounts = self._state.sequence, self._recorder.accounts
+        for touched in (self._touched, self._touched_house):
+            for balance in touched:
+                balance.touched = False
+                available, held = balance.available, balance.held
+                if available != balance.shown_available or held != balance.shown_held:
+                    balance.shown_available, balance.shown_held = available, held
+                    account = balance.account
+                    account.seq += 1
+                    if not account.pending:
+                        accounts[account.account_id] = account
+                    account.pending.append(
+                        BalanceChanged(
+                            account.seq, sequence, account.account_id, balance.asset, str(available), str(held)
+                        )
+                    )
+            touched.clear()
 
     def _touch(self, balance: Balance) -> None:
         balance.touched = True
-        self.touched.append(balance)
-
-    def _show(self, balance: Balance) -> None:
-        balance.touched = False
-        available, held = balance.available, balance.held
-        if available == balance.shown_available and held == balance.shown_held:
-            return
-        balance.shown_available = available
-        balance.shown_held = held
-        account = balance.account
-        account.seq += 1
-        sequence = self._state.sequence
-        self._recorder.private(
-            account,
-            BalanceChanged(account.seq, sequence, account.account_id, balance.asset, str(available), str(held)),
-        )
+        self._touched.append(balance)
 
 
 def trade_rates(maker: Order, taker: Order) -> tuple[int, int]:

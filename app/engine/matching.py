@@ -6,6 +6,7 @@ The incoming order is already accepted and holds its funds. Called by orders.py 
 
 from app.domain.enums import Liquidity, OrderReason, OrderStatus, SelfTradePrevention
 from app.domain.events import Fill, OrderAmended, OrderCanceled, TradeExecuted, TradePrevented
+from app.domain.instrument import RATE_SCALE
 from app.engine.book import Book, BookSide
 from app.engine.ledger import Ledger, trade_rates
 from app.engine.recorder import Recorder
@@ -48,57 +49,69 @@ class Matcher:
             if operations == COMMAND_ORDER_OPERATIONS_MAX:
                 self.close(taker, _REASON_SWEEP_LIMIT)
                 break
-            operations += 1
             maker = level.head
             assert maker is not None, f"empty level {level.price} in {book.symbol}"
             if maker.account is taker.account:
+                operations += 1
                 self._prevent(taker, maker)
             else:
-                fills.append(self._trade(taker, maker, opposite))
+                before = len(fills)
+                self._sweep(taker, opposite, COMMAND_ORDER_OPERATIONS_MAX - operations, fills)
+                operations += len(fills) - before
         if not fills:
             return ()
         book.move_last_price(fills[-1].price)
         return tuple(fills)
 
-    def _trade(self, taker: Order, maker: Order, opposite: BookSide) -> Fill:
-        """Execute one trade at the maker's price; returns the taker's fill."""
-        book = taker.book
-        price = maker.price
-        quantity, resting = taker.remaining, maker.remaining
-        if quantity < resting:
-            opposite.reduce(maker, quantity)
-        else:
-            quantity = resting
-            opposite.remove(maker)
-        maker.remaining = resting - quantity
-        taker.remaining -= quantity
-        book.trade_id += 1
-        trade = TradeExecuted(
-            book.symbol,
-            book.trade_id,
-            self._state.sequence,
-            price,
-            quantity,
-            taker.state.terms.side,
-            maker.order_id,
-            taker.order_id,
-            maker.account.account_id,
-            taker.account.account_id,
-        )
-        ledger, recorder = self._ledger, self._recorder
-        recorder.events.append(trade)
-        book.trades.append(trade)
-        notional = price * quantity * book.notional_unit
-        maker_rate, taker_rate = trade_rates(maker, taker)
-        fee = ledger.settle(maker, notional, quantity, maker_rate)
-        recorder.fill(maker, trade, notional, fee, _MAKER)
-        fee = ledger.settle(taker, notional, quantity, taker_rate)
-        fill = recorder.fill(taker, trade, notional, fee, _TAKER)
-        if not maker.remaining:
-            self._forget(maker)
-        if not taker.remaining:
-            self._forget(taker)
-        return fill
+    def _sweep(self, taker: Order, opposite: BookSide, operations: int, fills: list[Fill]) -> None:
+        """Trade with one maker after the other until something else than a trade is next.
+
+        The taker's money moves once, at the end: between its own trades nobody looks at it.
+        """
+        book, before, is_buy, limit = taker.book, taker.state, taker.is_buy, taker.price
+        unit, symbol, trades = book.notional_unit, book.symbol, book.trades
+        account, settle, fill = taker.account, self._ledger.settle, self._recorder.fill
+        events, sequence, open_quantity = self._recorder.events, self._state.sequence, taker.remaining
+        level = opposite.best
+        while operations and level is not None and (level.price <= limit if is_buy else level.price >= limit):
+            maker = level.head
+            if maker is None or maker.account is account:
+                break
+            operations -= 1
+            price, quantity, resting = level.price, taker.remaining, maker.remaining
+            if quantity < resting:
+                opposite.reduce(maker, quantity)
+            else:
+                quantity = resting
+                opposite.remove(maker)
+            maker.remaining = resting - quantity
+            taker.remaining -= quantity
+            book.trade_id = trade_id = book.trade_id + 1
+            owner, maker_id = maker.account.account_id, maker.order_id
+            trade = TradeExecuted(
+                symbol, trade_id, sequence, price, quantity, before.terms.side,
+                maker_id, taker.order_id, owner, account.account_id,
+            )  # fmt: skip
+            events.append(trade)
+            trades.append(trade)
+            notional = price * quantity * unit
+            maker_rate, taker_rate = trade_rates(maker, taker)
+            # A fee is what the whole order owes so far, rounded up, less what it was charged.
+            maker.fee_accrued = accrued = maker.fee_accrued + notional * maker_rate
+            fee = -(-accrued // RATE_SCALE) - maker.state.fees
+            fill(maker, trade, notional, fee, _MAKER)
+            settle(maker, notional, quantity, fee)
+            taker.fee_accrued = accrued = taker.fee_accrued + notional * taker_rate
+            fee = -(-accrued // RATE_SCALE) - taker.state.fees
+            fills.append(fill(taker, trade, notional, fee, _TAKER))
+            if not maker.remaining:
+                self._forget(maker)
+            if not taker.remaining:
+                self._forget(taker)
+                break
+            level = opposite.best
+        after = taker.state
+        settle(taker, after.notional - before.notional, open_quantity - taker.remaining, after.fees - before.fees)
 
     def _prevent(self, taker: Order, maker: Order) -> None:
         mode = taker.terms.stp

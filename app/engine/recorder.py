@@ -42,10 +42,6 @@ class Recorder:
         self.shown: list[Book] = []
         """Books whose top an answer shows since the last seal."""
 
-    def start(self) -> None:
-        """Forget the previous command's events; the batch's stay."""
-        self.events = []
-
     def private(self, account: Account, event: PrivateEvent) -> None:
         """Record an event of an account that took the next account_seq."""
         self.events.append(event)

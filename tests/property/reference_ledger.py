@@ -87,7 +87,7 @@ class ReferenceLedger:
         self.mention(account_id, asset)
 
     def mention(self, account_id: int, asset: str) -> None:
-        """A balance may have changed: it is stated after the command (the house's after the batch) if it did."""
+        """A balance may have changed: it is stated at the end of the batch, the house's last, if it did."""
         (self._house_mentioned if account_id in HOUSE else self._mentioned).append((account_id, asset))
 
     def _state_balances(self, mentioned: list[tuple[int, str]]) -> None:
@@ -151,6 +151,7 @@ class ReferenceLedger:
     def seal(self) -> RefSealed:
         """Close the batch: compare each book with what was published last."""
         self.events = []
+        self._state_balances(self._mentioned)
         self._state_balances(self._house_mentioned)
         sealed = RefSealed({}, {}, [])
         for event in self._batch:

@@ -83,7 +83,6 @@ class ReferenceModel(ReferenceChecks):
             if refused.stated:
                 self._state_refusal(command, refused)
             outcome = Outcome(0, 0, refused.rejection)
-        self._state_balances(self._mentioned)
         self.outcome = self.answer(outcome)
         return self.events
 

@@ -16,7 +16,7 @@ def test_private_event_is_the_commands_and_its_accounts() -> None:
     recorder = Recorder(state)
     account = state.accounts[1]
     recorder.private(account, balance_event(1))
-    recorder.start()
+    recorder.events = []
     recorder.private(account, balance_event(2))
     assert recorder.events == [balance_event(2)]
     assert account.pending == [balance_event(1), balance_event(2)]
