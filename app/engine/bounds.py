@@ -1,8 +1,8 @@
 """What a plain limit order's numbers must lie between, as one conjunction of integer comparisons.
 
 The ordered checks of risk.py say which rule an order breaks; nearly every order breaks none. The
-bounds of a book say that at once: they admit only what those checks admit (a property test holds the
-two against each other), and whatever they do not admit goes through the checks. A limit that is not
+bounds of a book say that at once, in `risk.admits_plainly`: it admits only what those checks admit (a
+property test holds the two against each other), and whatever it does not admit goes through them. A limit that is not
 set is a sentinel, so nothing here is ever None.
 """
 
@@ -14,13 +14,12 @@ INTEGER_MAX = 2**63 - 1
 
 
 class Bounds:
-    """Inclusive bounds in ticks, lots and quote units; a book that takes no plain limit order admits nothing."""
+    """Inclusive bounds in ticks, lots and quote units; those of a book that takes no plain limit order hold nothing."""
 
     __slots__ = (
         "_band",
         "notional_high",
         "notional_low",
-        "notional_unit",
         "price_high",
         "price_low",
         "quantity_high",
@@ -29,7 +28,6 @@ class Bounds:
 
     def __init__(self, instrument: Instrument, last_price: int | None) -> None:
         self._band = instrument.price_band
-        self.notional_unit = instrument.notional_unit
         self.quantity_low = instrument.min_quantity or 1
         self.quantity_high = min(instrument.max_quantity or INTEGER_MAX, INTEGER_MAX // instrument.lot_units)
         self.notional_low = instrument.min_notional or 1
@@ -40,7 +38,7 @@ class Bounds:
         self.follow(last_price)
 
     def follow(self, last_price: int | None) -> None:
-        """Move the band to a new last price; without one nothing is admitted: the mid moves with every order."""
+        """Move the band to a new last price; without one they hold nothing: the mid moves with every order."""
         band = self._band
         if band is None:
             return
@@ -51,14 +49,6 @@ class Bounds:
         low, high = last_price - distance, last_price + distance
         self.price_low = low if low > 1 else 1
         self.price_high = high if high < INTEGER_MAX else INTEGER_MAX
-
-    def admit(self, price: int, quantity: int) -> bool:
-        """Return whether a plain limit order of these ticks and lots is within all of them."""
-        return (
-            self.price_low <= price <= self.price_high
-            and self.quantity_low <= quantity <= self.quantity_high
-            and self.notional_low <= price * quantity * self.notional_unit <= self.notional_high
-        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Bounds) and all(getattr(self, name) == getattr(other, name) for name in self.__slots__)

@@ -10,7 +10,6 @@ from app.domain.decimals import Step, count_steps
 from app.domain.enums import OrderReason, OrderStatus, OrderType, PostOnly, Priority, RejectReason, Side, TimeInForce
 from app.domain.events import (
     Fill,
-    OrderAccepted,
     OrderAmended,
     OrderAmendRejected,
     OrderCancelRejected,
@@ -104,8 +103,7 @@ class OrderDesk:
         self._orders[order_id] = account.open_orders[order_id] = order
         if terms.client_order_id is not None:
             account.client_ids[terms.client_order_id] = order
-        account.seq += 1
-        self._recorder.private(account, OrderAccepted(account.seq, shown))
+        self._recorder.accepted(account, shown)
         best = opposite.best
         fills: tuple[Fill, ...] = ()
         if best is not None and (best.price <= price if is_buy else best.price >= price):
@@ -200,21 +198,19 @@ class OrderDesk:
             order = self._orders.get(command.order_id)
         else:
             order = account.client_ids.get(command.client_order_id or "")
-        rejection = self._not_open(order, account, command.symbols)
-        if rejection is not None or order is None:
-            account.seq += 1
-            event = OrderCancelRejected(
-                account.seq,
-                self._state.sequence,
-                account.account_id,
-                command.order_id,
-                command.client_order_id,
-                rejection or refuse(RejectReason.UNKNOWN_ORDER),
-            )
-            self._recorder.private(account, event)
-            return self._outcome(rejection=event.rejection)
+        if order is None or order.account is not account or not order.remaining or command.symbols is not None:
+            rejection = self._not_open(order, account, command.symbols)
+            if rejection is not None or order is None:
+                return self._refuse_cancel(command, account, rejection or refuse(RejectReason.UNKNOWN_ORDER))
         self._matcher.cancel(order, _REASON_USER)
         return self._order_outcome(order)
+
+    def _refuse_cancel(self, command: CancelOrder, account: Account, rejection: Rejection) -> Outcome:
+        account.seq += 1
+        ids = command.order_id, command.client_order_id
+        event = OrderCancelRejected(account.seq, self._state.sequence, account.account_id, *ids, rejection)
+        self._recorder.private(account, event)
+        return self._outcome(rejection=rejection)
 
     def cancel_all(self, command: CancelAll) -> Outcome:
         """Cancel every matching open order, oldest first, in one step."""

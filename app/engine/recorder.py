@@ -8,6 +8,7 @@ from app.domain.enums import Liquidity, OrderReason, OrderStatus, RejectReason
 from app.domain.events import (
     Event,
     Fill,
+    OrderAccepted,
     OrderAmended,
     OrderCanceled,
     OrderFilled,
@@ -55,6 +56,16 @@ class Recorder:
         self.events.append(event)
         self.state.system.append(event)
 
+    def accepted(self, account: Account, shown: OrderState) -> None:
+        """State a new order's first version."""
+        account.seq = account_seq = account.seq + 1
+        event = OrderAccepted(account_seq, shown)
+        self.events.append(event)
+        pending = account.pending
+        if not pending:
+            self.accounts[account.account_id] = account
+        pending.append(event)
+
     def order(
         self,
         kind: type[OrderAmended | OrderCanceled],
@@ -80,8 +91,14 @@ class Recorder:
             state.timestamp_ns,
             state.sequence,
         )
-        account.seq += 1
-        self.private(account, kind(account.seq, now))
+        # Written out as in `private`, here and below: each call on the way of every command shows.
+        account.seq = account_seq = account.seq + 1
+        event = kind(account_seq, now)
+        self.events.append(event)
+        pending = account.pending
+        if not pending:
+            self.accounts[account.account_id] = account
+        pending.append(event)
 
     def fill(self, order: Order, trade: TradeExecuted, notional: int, fee: int, liquidity: Liquidity) -> Fill:
         """Move an order on by its side of a trade, and state it; `order.remaining` is already the new one."""
@@ -105,7 +122,6 @@ class Recorder:
             state.sequence,
         )
         event = (OrderPartiallyFilled if order.remaining else OrderFilled)(account_seq, now, fill)
-        # Written out as in `private`: two fills a trade are the engine's most frequent events.
         self.events.append(event)
         pending = account.pending
         if not pending:

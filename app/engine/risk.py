@@ -39,24 +39,27 @@ def admits_plainly(terms: PlaceOrder, price: int, account: Account, book: Book, 
 
     Plain are limit orders that may rest or end at once, without rare fields: nearly all there are.
     """
-    time_in_force, quantity = terms.time_in_force, terms.quantity
+    time_in_force, quantity, bounds = terms.time_in_force, terms.quantity, book.bounds
     if (
-        terms.type is not _LIMIT
-        or not (time_in_force is _GTC or time_in_force is _IOC)
-        or terms.post_only is not None
-        or account.status is not _ACCOUNT_ACTIVE
-        or not book.bounds.admit(price, quantity)
-        or (open_orders_max is not None and len(account.open_orders) >= open_orders_max)
+        bounds.price_low <= price <= bounds.price_high
+        and bounds.quantity_low <= quantity <= bounds.quantity_high
+        and bounds.notional_low <= price * quantity * book.notional_unit <= bounds.notional_high
+        and (time_in_force is _GTC or time_in_force is _IOC)
+        and terms.type is _LIMIT
+        and terms.post_only is None
+        and account.status is _ACCOUNT_ACTIVE
+        and (open_orders_max is None or len(account.open_orders) < open_orders_max)
     ):
-        return False
-    if terms.side is _BUY:
-        level = book.bids.levels.get(price)
-    else:
-        best = book.bids.best
-        if best is not None and best.price * quantity * book.notional_unit > INTEGER_MAX:
-            return False
-        level = book.asks.levels.get(price)
-    return level is None or level.quantity + quantity <= INTEGER_MAX
+        # What the sums of check_sums come to for a new order.
+        if terms.side is _BUY:
+            level = book.bids.levels.get(price)
+        else:
+            best = book.bids.best
+            if best is not None and best.price * quantity * book.notional_unit > INTEGER_MAX:
+                return False
+            level = book.asks.levels.get(price)
+        return level is None or level.quantity + quantity <= INTEGER_MAX
+    return False
 
 
 def check_status(instrument: Instrument, account: Account, *, post_only: bool) -> Rejection | None:
