@@ -1,9 +1,9 @@
 """Engine commands a second: everything the engine does, in one thread, in memory.
 
-Per round, interleaved, each with a fresh engine: a trivial loop (how fast is this machine right now), the
-bare book, the engine, and the engine as the sequencer runs it (decode, apply, seal, encode the journal
-row and the answers, hash). Rates are per second of this process's CPU time, so that a busy machine disturbs
-them less; collector and latency have passes of their own.
+Per round, interleaved, each with a fresh engine: a trivial loop (how fast is this machine right now), a book of
+plain dicts (the yardstick of the ratios), the engine's bare book, the engine, and the engine as the sequencer
+runs it (decode, apply, seal, encode the journal row and the answers, hash). Rates are per second of this
+process's CPU time, so that a busy machine disturbs them less; collector and latency have passes of their own.
 """
 
 import gc
@@ -17,7 +17,7 @@ from app.domain.commands import Command
 from app.engine.engine import Engine
 from app.protocol.records import GENESIS_HASH, chain_hash, decode_command, encode
 from app.sequencer.batch import build_record
-from benchmarks.bare_book import BareBook, prepared
+from benchmarks.bare_book import BareBook, PlainBook
 from benchmarks.figures import PERCENTILES, Spread, percentile, table
 from benchmarks.workloads import BATCH_NS, DEEP_SEED, START_NS, Workload, batches, bitstamp, deep, opened
 
@@ -44,16 +44,23 @@ def report(figures: dict[str, Any]) -> str:
     for name, found in figures.items():
         if not isinstance(found, dict):
             continue
-        for kind in ("trivial_steps", "bare_book", "engine", "engine_without_collector", "sequencer_work"):
+        for kind in (
+            "trivial_steps",
+            "plain_book",
+            "bare_book",
+            "engine",
+            "engine_without_collector",
+            "sequencer_work",
+        ):
             spread = Spread(*found["per_cpu_second"][kind])
-            rates.append((name, kind.replace("_", " "), spread.text(), f"{found['ratio_to_bare_book'][kind]:.3f}"))
+            rates.append((name, kind.replace("_", " "), spread.text(), f"{found['ratio_to_plain_book'][kind]:.3f}"))
         for kind, values in found["latency_us"].items():
             shown = [f"{values[key]:,.1f}" for key in ("p50", "p99", "p99.9", "max")]
             times.append((name, kind.replace("_", " "), *shown))
     garbage = sum(found["cyclic_garbage_after_runs"] for found in figures.values() if isinstance(found, dict))
     return "\n".join(
         (
-            table("Engine, per CPU-second", ("workload", "what", "median (range)", "ratio to the bare book"), rates),
+            table("Engine, per CPU-second", ("workload", "what", "median (range)", "ratio to the plain book"), rates),
             table("Engine, microseconds per command", ("workload", "what", "p50", "p99", "p99.9", "max"), times),
             f"Cyclic garbage after the engine's runs: {garbage} objects.\n",
         )
@@ -63,14 +70,14 @@ def report(figures: dict[str, Any]) -> str:
 def _measure(workload: Workload, rounds: int, progress: Callable[[str], None]) -> dict[str, Any]:
     plain = batches(workload.commands)
     encoded = [[encode(command) for command in batch] for batch in plain]
-    bare_seed, bare_steps = prepared(workload.seed), prepared(workload.steps)
     rates: dict[str, list[float]] = {}
     ratios: dict[str, list[float]] = {}
     garbage = 0
     for number in range(rounds):
         progress(f"engine: {workload.name}, round {number + 1} of {rounds}")
         found = {"trivial_steps": TRIVIAL_STEPS / _cpu(_trivial_loop)}
-        found["bare_book"] = len(bare_steps) / bare_seconds(workload, bare_seed, bare_steps)
+        found["plain_book"] = len(workload.steps) / bare_seconds(workload, PlainBook())
+        found["bare_book"] = len(workload.steps) / bare_seconds(workload, BareBook())
         for kind, collector in (("engine", True), ("engine_without_collector", False)):
             found[kind] = len(workload.commands) / engine_seconds(workload, plain, collector=collector)
             garbage += gc.collect()
@@ -79,13 +86,13 @@ def _measure(workload: Workload, rounds: int, progress: Callable[[str], None]) -
         _agree(workload, engine)
         for kind, rate in found.items():
             rates.setdefault(kind, []).append(rate)
-            ratios.setdefault(kind, []).append(rate / found["bare_book"])
+            ratios.setdefault(kind, []).append(rate / found["plain_book"])
     return {
         "commands": len(workload.commands),
         "trades": workload.trades,
         "refused": workload.refused,
         "per_cpu_second": {kind: Spread.of(values) for kind, values in rates.items()},
-        "ratio_to_bare_book": {kind: Spread.of(values).median for kind, values in ratios.items()},
+        "ratio_to_plain_book": {kind: Spread.of(values).median for kind, values in ratios.items()},
         "latency_us": _latencies(workload, plain),
         "cyclic_garbage_after_runs": garbage,
     }
@@ -124,13 +131,12 @@ def _trivial_loop() -> None:
         seen[number & 1023] = step(number)
 
 
-def bare_seconds(workload: Workload, seed: list[Any], steps: list[Any]) -> float:
-    """Return the CPU seconds of the workload's steps on a fresh bare book."""
-    bare = BareBook()
-    bare.run(seed)
-    seconds = _cpu(lambda: bare.run(steps))
-    if (bare.trades, bare.traded_quantity) != (workload.trades, workload.traded_quantity):
-        raise AssertionError(f"bare book: expected {workload.trades} trades, was {bare.trades}")
+def bare_seconds(workload: Workload, book: BareBook | PlainBook) -> float:
+    """Return the CPU seconds of the workload's steps on a fresh book."""
+    book.run(workload.seed)
+    seconds = _cpu(partial(book.run, workload.steps))
+    if (book.trades, book.traded_quantity) != (workload.trades, workload.traded_quantity):
+        raise AssertionError(f"{type(book).__name__}: expected {workload.trades} trades, was {book.trades}")
     return seconds
 
 

@@ -204,7 +204,8 @@ class _DryRun:
         order = self.engine.state.orders[self._ids[step.order]]
         account_id = order.terms.account_id
         if step.kind == "renew" and (step.price != order.price or step.quantity > order.remaining):
-            yield self._apply(AmendOrder(account_id, order.order_id, step.price, order.filled + step.quantity))
+            quantity = order.state.filled_quantity + step.quantity
+            yield self._apply(AmendOrder(account_id, order.order_id, step.price, quantity))
             return
         yield self._apply(CancelOrder(account_id, order.order_id))
         if step.kind == "renew":

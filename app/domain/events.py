@@ -192,10 +192,11 @@ class TradePrevented(BaseEvent, frozen=True, tag="trade.prevented"):
 
 
 class BalanceChanged(BaseEvent, frozen=True, tag="balance.changed"):
-    """Balances of one asset after a command, in asset units as text."""
+    """Balances of one asset after a batch that changed them, in asset units as text; comes last of its account."""
 
     account_seq: int
     engine_seq: int
+    """Sequence of the batch's last command."""
     account_id: int
     asset: str
     available: str

@@ -27,7 +27,7 @@ class BatchResult(msgspec.Struct, array_like=True, gc=False):
 
     rejection: Rejection | None = None
     order: OrderState | None = None
-    fills: list[Fill] = []
+    fills: tuple[Fill, ...] = ()
     duplicate: bool = False
 
 
@@ -52,19 +52,19 @@ class Outcome(msgspec.Struct, array_like=True, gc=False):
     timestamp_ns: int
     rejection: Rejection | None = None
     order: OrderState | None = None
-    fills: list[Fill] = []
+    fills: tuple[Fill, ...] = ()
     book: BookTop | None = None
     duplicate: bool = False
     priority: Priority | None = None
-    orders: list[OrderState] = []
+    orders: tuple[OrderState, ...] = ()
     """Canceled orders of a cancel_all, placed orders of a place_list."""
     account_id: int | None = None
     """Given by create_account."""
     instrument: Instrument | None = None
     """As it stands after create_instrument and update_instrument."""
-    results: list[BatchResult] = []
+    results: tuple[BatchResult, ...] = ()
     """Of place_batch, in the order of its orders."""
-    checks: list[CheckResult] = []
+    checks: tuple[CheckResult, ...] = ()
     """Of check_order, in the order of the checks."""
     order_list_id: int | None = None
     """Given by place_list."""

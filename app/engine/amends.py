@@ -13,8 +13,8 @@ from app.domain.enums import OrderReason, OrderStatus, Priority, RejectReason, T
 from app.domain.events import OrderAmended, OrderAmendRejected, Rejection
 from app.domain.outcomes import Outcome
 from app.engine import risk
+from app.engine.bounds import INTEGER_MAX
 from app.engine.desk import Desk
-from app.engine.forms import INTEGER_MAX
 from app.engine.kill_switch import check_kill_switch
 from app.engine.recorder import refuse
 from app.engine.state import Account, Order
@@ -55,11 +55,11 @@ class AmendDesk(Desk):
         rejection = self._not_open(order, account, command.symbols)
         if rejection is not None or order is None:
             return self._refuse_amend(command, account, rejection or refuse(RejectReason.UNKNOWN_ORDER))
-        if command.if_version is not None and command.if_version != order.version:
+        if command.if_version is not None and command.if_version != order.state.version:
             rejection = refuse(
                 RejectReason.VERSION_CONFLICT,
                 field="if_version",
-                limit=order.version,
+                limit=order.state.version,
                 actual=command.if_version,
                 unit="count",
             )
@@ -88,10 +88,8 @@ class AmendDesk(Desk):
                 side = order.book.bids if order.is_buy else order.book.asks
                 side.reduce(order, shown, order.remaining - remaining - shown)
             order.remaining = remaining
-            order.quantity = quantity
-            order.reason = None
             self._ledger.hold(order)
-            self._recorder.order(OrderAmended, order)
+            self._recorder.order(OrderAmended, order, order.status, None, quantity)
         return self._order_outcome(order, _PRIORITY_KEPT)
 
     def _move(self, command: AmendOrder, order: Order, wish: Wish) -> Outcome:
@@ -125,8 +123,7 @@ class AmendDesk(Desk):
         order.remaining = remaining
         if wish.display_quantity is not None:
             order.extra().display_quantity = wish.display_quantity
-        order.reason = None
-        self._recorder.order(OrderAmended, order)
+        self._recorder.order(OrderAmended, order, order.status, None, quantity)
         self._execute(order)
         return self._order_outcome(order, _PRIORITY_LOST)
 
@@ -139,13 +136,13 @@ class AmendDesk(Desk):
 
     def _rehold(self, order: Order, price: int, quantity: int) -> Rejection | None:
         """Give the order another price and total quantity with the hold they require, or leave it as it is."""
-        before = order.price, order.quantity, order.remaining
-        order.price, order.quantity, order.remaining = price, quantity, quantity - order.filled
+        before = order.price, order.remaining
+        order.price, order.remaining = price, quantity - order.filled
         missing = self._ledger.hold(order)
         if not missing:
             return None
         rejection = self.insufficient(order, missing)
-        order.price, order.quantity, order.remaining = before
+        order.price, order.remaining = before
         return rejection
 
     def _change_waiting(self, command: AmendOrder, order: Order, wish: Wish) -> Outcome:
@@ -169,8 +166,7 @@ class AmendDesk(Desk):
             self._watch.disarm(order)
             extras.trigger_price = wish.trigger_price
             self._watch.arm(order)
-        order.reason = None
-        self._recorder.order(OrderAmended, order)
+        self._recorder.order(OrderAmended, order, order.status, None, wish.quantity)
         return self._order_outcome(order, _PRIORITY_KEPT if wish.trigger_price is None else _PRIORITY_LOST)
 
     def _refuse_amend(self, command: AmendOrder, account: Account, rejection: Rejection) -> Outcome:

@@ -29,6 +29,6 @@ def catch_up(outcome: Outcome, events: Iterable[Event]) -> None:
         shown = answer.order
         if shown is not None and not answer.duplicate:
             answer.order = newest.get(shown.order_id, shown)
-            answer.fills = answer.fills + taken[shown.order_id]
+            answer.fills = answer.fills + tuple(taken[shown.order_id])
     if not outcome.duplicate:
-        outcome.orders = [newest.get(shown.order_id, shown) for shown in outcome.orders]
+        outcome.orders = tuple([newest.get(shown.order_id, shown) for shown in outcome.orders])

@@ -8,7 +8,7 @@ nothing but cancels. While orders gather, each batch that moves the price states
 from app.domain.enums import InstrumentStatus, OrderReason
 from app.domain.events import AuctionIndicated, BookLevels
 from app.engine.book import Book, BookSide
-from app.engine.forms import INTEGER_MAX
+from app.engine.bounds import INTEGER_MAX
 from app.engine.matching import Matcher, one_owner
 from app.engine.phases import Phases
 from app.engine.recorder import Recorder
@@ -117,7 +117,7 @@ class Auctions:
         lots = min(later.shown, earlier.shown)
         if one_owner(later, earlier):
             self._matcher.cancel(later, _REASON_SELF_TRADE)
-        elif seller.notional + lots * book.uncross_price * book.instrument.notional_unit > INTEGER_MAX:
+        elif seller.state.notional + lots * book.uncross_price * book.instrument.notional_unit > INTEGER_MAX:
             # Prices rose while it waited: it would trade for more than an integer can state.
             self._matcher.cancel(seller, _REASON_SLIPPAGE_CAP)
         else:

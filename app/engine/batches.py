@@ -50,7 +50,7 @@ class BatchDesk(Desk):
         if command.atomic:
             outcome = self._place_together(account, orders)
         else:
-            outcome = self._outcome(results=[self._place_alone(terms) for terms in orders])
+            outcome = self._outcome(results=tuple([self._place_alone(terms) for terms in orders]))
         catch_up(outcome, self._recorder.events)
         return outcome
 
@@ -72,7 +72,8 @@ class BatchDesk(Desk):
             if order is not None and is_same(terms, order.terms)
         ]
         if len(repeated) == len(orders):
-            return self._outcome(results=[BatchResult(order=each.snapshot(), duplicate=True) for each in repeated])
+            results = [BatchResult(order=each.snapshot(), duplicate=True) for each in repeated]
+            return self._outcome(results=tuple(results))
         if any(known):
             return self._outcome(rejection=refuse(RejectReason.CLIENT_ORDER_ID_REUSED, field="client_order_id"))
         admitted: list[Order] = []
@@ -83,7 +84,7 @@ class BatchDesk(Desk):
                     self._desk.strike(earlier)
                 results = [BatchResult(refuse(RejectReason.INVALID_REQUEST, field="orders")) for _ in orders]
                 results[len(admitted)] = BatchResult(order)
-                return self._outcome(results=results)
+                return self._outcome(results=tuple(results))
             admitted.append(order)
         return self._execute_together(admitted)
 
@@ -105,7 +106,7 @@ class BatchDesk(Desk):
     def _execute_together(self, admitted: list[Order]) -> Outcome:
         for order in admitted:
             self._desk.accept(order)
-        outcome = self._outcome(results=[BatchResult(order=order.snapshot()) for order in admitted])
+        outcome = self._outcome(results=tuple([BatchResult(order=order.snapshot()) for order in admitted]))
         for order in admitted:
             self._recorder.books[order.terms.symbol] = order.book
             self._matcher.met = 0

@@ -8,7 +8,7 @@ remembers what was published, so that `seal` can state the change of a whole bat
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sortedcontainers import SortedList
 
@@ -16,6 +16,7 @@ from app.domain.enums import InstrumentStatus, Side
 from app.domain.events import BookDelta, BookLevels, TradeExecuted
 from app.domain.instrument import Instrument
 from app.domain.outcomes import BookTop
+from app.engine.bounds import Bounds
 from app.engine.breaker import PriceTrail
 from app.engine.uncross import Uncross
 
@@ -60,21 +61,19 @@ class BookSide:
     def add(self, order: Order) -> None:
         """Put an order at the back of its level's queue."""
         price = order.price
-        level = self.levels.get(price)
-        if level is None:
-            level = self.levels[price] = PriceLevel(price)
-            key = price * self.direction
-            self._keys.add(key)
-            if self.best is None or key > self.best.price * self.direction:
-                self.best = level
-        if price not in self.published:
-            self.published[price] = level.quantity
+        try:
+            level = self.levels[price]
+        except KeyError:
+            level = self._open(price)
+        published = self.published
+        if price not in published:
+            published[price] = level.quantity
         tail = level.tail
         order.level = level
-        order.ahead = tail
         if tail is None:
             level.head = order
         else:
+            order.ahead = tail
             tail.behind = order
         level.tail = order
         if order.extras is None:
@@ -101,26 +100,37 @@ class BookSide:
         level = order.level
         assert level is not None, f"expected order {order.order_id} in the book"
         price = level.price
-        if price not in self.published:
-            self.published[price] = level.quantity
+        published = self.published
+        if price not in published:
+            published[price] = level.quantity
         if order.extras is None:
             level.quantity -= order.remaining
         else:
             level.quantity -= order.shown
             level.reserve -= order.remaining - order.shown
         ahead, behind = order.ahead, order.behind
+        order.level = None
+        # No cycle may stay behind: the engine runs without the garbage collector.
         if ahead is None:
             level.head = behind
         else:
             ahead.behind = behind
+            order.ahead = None
         if behind is None:
             level.tail = ahead
+            if ahead is None:
+                self._drop(level)
         else:
             behind.ahead = ahead
-        # No cycle may stay behind: the engine runs without the garbage collector.
-        order.level = order.ahead = order.behind = None
-        if level.head is None:
-            self._drop(level)
+            order.behind = None
+
+    def _open(self, price: int) -> PriceLevel:
+        level = self.levels[price] = PriceLevel(price)
+        key = price * self.direction
+        self._keys.add(key)
+        if self.best is None or key > self.best.price * self.direction:
+            self.best = level
+        return level
 
     def refill(self, order: Order) -> None:
         """Let an iceberg show its next part, at the back of its level's queue."""
@@ -166,12 +176,28 @@ class BookSide:
         return [(price, 0) for price in prices]
 
 
+class Rates(NamedTuple):
+    """Fee rates in parts of RATE_SCALE; one object is shared by all orders that captured the same ones."""
+
+    maker: int
+    taker: int
+    highest: int
+    """What a hold must cover: the highest fee that a fill could bring, never below zero."""
+
+
+def rates_of(maker: int, taker: int) -> Rates:
+    """Return the rates with the one that holds are made for."""
+    return Rates(maker, taker, max(maker, taker, 0))
+
+
 class Book:
     """Both sides of one instrument, its published sequence and its last trade."""
 
     __slots__ = (
         "asks",
+        "base",
         "bids",
+        "bounds",
         "external",
         "indicated",
         "instrument",
@@ -179,8 +205,14 @@ class Book:
         "is_withdrawn",
         "killed",
         "last_price",
+        "lot_units",
+        "notional_unit",
         "phase_timer",
+        "quote",
+        "rates",
         "seq",
+        "symbol",
+        "tops",
         "trade_id",
         "trades",
         "trail",
@@ -189,7 +221,6 @@ class Book:
     )
 
     def __init__(self, instrument: Instrument) -> None:
-        self.instrument = instrument
         self.bids = BookSide(1)
         self.asks = BookSide(-1)
         self.seq = 0
@@ -215,6 +246,25 @@ class Book:
         """Kind and time of the armed timer that will change the status."""
         self.trades: list[TradeExecuted] = []
         """Trades since the last seal."""
+        self.tops: list[BookTop] = []
+        """Tops in answers since the last seal, which gives them their sequence; kept by the recorder."""
+        self.symbol = instrument.symbol
+        self.base = instrument.base
+        self.quote = instrument.quote
+        self.notional_unit = instrument.notional_unit
+        self.lot_units = instrument.lot_units
+        self.define(instrument)
+
+    def define(self, instrument: Instrument) -> None:
+        """Take over an instrument's rules: what changes by an edit, worked out once."""
+        self.instrument = instrument
+        self.rates = rates_of(instrument.maker_fee, instrument.taker_fee)
+        self.bounds = Bounds(instrument, self.last_price)
+
+    def move_last_price(self, price: int | None) -> None:
+        """Set the last trade's price, and the band with it."""
+        self.last_price = price
+        self.bounds.follow(price)
 
     @property
     def is_crossed(self) -> bool:
@@ -279,9 +329,9 @@ class Book:
             bids, asks = self.bids.changes(), self.asks.changes()
         if not bids and not asks:
             return None
-        assert self.is_withdrawn or not self.is_crossed, f"crossed book {self.instrument.symbol}"
+        assert self.is_withdrawn or not self.is_crossed, f"crossed book {self.symbol}"
         self.seq += 1
-        return BookDelta(self.instrument.symbol, epoch, self.seq - 1, self.seq, engine_seq, bids, asks)
+        return BookDelta(self.symbol, epoch, self.seq - 1, self.seq, engine_seq, bids, asks)
 
     def _veiled_changes(self) -> tuple[BookLevels, BookLevels]:
         """Return the published change of a book that is, or was, hidden."""

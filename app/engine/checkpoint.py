@@ -8,11 +8,11 @@ from hashlib import blake2b
 
 import msgspec
 
-from app.domain.commands import PlaceOrder
-from app.domain.enums import AccountStatus, OrderReason, OrderStatus
+from app.domain.enums import AccountStatus, OrderStatus, Side
+from app.domain.events import OrderState
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import Instrument
-from app.engine.book import Book, BookSide
+from app.engine.book import Book, BookSide, Rates, rates_of
 from app.engine.phases import trail_of
 from app.engine.selection import MassCancel
 from app.engine.state import Account, CancelAfter, Extras, Order, SeenMark, State
@@ -37,24 +37,12 @@ class _Extras(msgspec.Struct, array_like=True):
 
 
 class _Order(msgspec.Struct, array_like=True):
-    order_id: int
-    terms: PlaceOrder
-    status: OrderStatus
-    version: int
-    price: int
-    quantity: int
+    state: OrderState
     remaining: int
-    filled: int
-    notional: int
     maker_rate: int
     taker_rate: int
     fee_accrued: str
-    fees: int
     held: str
-    reason: OrderReason | None
-    created_ns: int
-    updated_ns: int
-    engine_seq: int
     extras: _Extras | None
 
 
@@ -176,8 +164,9 @@ def _restore(stored: _State) -> State:
     _restore_accounts(state, stored)
     for item in stored.books:
         state.books[item.instrument.symbol] = _restore_book(item)
+    captured: dict[Rates, Rates] = {}
     for saved in stored.orders:
-        _restore_order(state, saved)
+        _restore_order(state, saved, captured)
     for item in stored.books:
         book = state.books[item.instrument.symbol]
         for side, ids in ((book.bids, item.bids), (book.asks, item.asks)):
@@ -217,7 +206,8 @@ def _restore_accounts(state: State, stored: _State) -> None:
 
 def _restore_book(item: _Book) -> Book:
     book = Book(item.instrument)
-    book.seq, book.trade_id, book.last_price = item.seq, item.trade_id, item.last_price
+    book.seq, book.trade_id = item.seq, item.trade_id
+    book.move_last_price(item.last_price)
     book.external, book.killed = item.external, item.killed
     book.indicated, book.uncross_price, book.trail = item.indicated, item.uncross_price, trail_of(item.instrument)
     if book.trail is not None and item.trail is not None:
@@ -235,21 +225,21 @@ def _restore_time(state: State, stored: _State) -> None:
     state.mass_cancels = stored.mass_cancels
 
 
-def _restore_order(state: State, saved: _Order) -> None:
-    account = state.accounts[saved.terms.account_id]
-    order = Order(saved.order_id, saved.terms, account, state.books[saved.terms.symbol], saved.price)
-    order.status, order.version, order.reason = saved.status, saved.version, saved.reason
-    order.quantity, order.remaining, order.filled = saved.quantity, saved.remaining, saved.filled
-    order.notional, order.fees, order.fee_accrued = saved.notional, saved.fees, int(saved.fee_accrued)
-    order.maker_rate, order.taker_rate, order.held = saved.maker_rate, saved.taker_rate, int(saved.held)
-    order.created_ns, order.updated_ns, order.engine_seq = saved.created_ns, saved.updated_ns, saved.engine_seq
+def _restore_order(state: State, saved: _Order, captured: dict[Rates, Rates]) -> None:
+    shown, terms = saved.state, saved.state.terms
+    account, book = state.accounts[terms.account_id], state.books[terms.symbol]
+    rates = rates_of(saved.maker_rate, saved.taker_rate)
+    rates = book.rates if rates == book.rates else captured.setdefault(rates, rates)
+    balance = account.balance(book.quote if terms.side is Side.BUY else book.base)
+    order = Order(shown, account, book, balance, rates)
+    order.remaining, order.held, order.fee_accrued = saved.remaining, int(saved.held), int(saved.fee_accrued)
     if saved.extras is not None:
         order.extras = _restore_extras(saved.extras)
     state.orders[order.order_id] = order
-    if order.status in _LIVE:
+    if shown.status in _LIVE:
         account.open_orders[order.order_id] = order
-    if order.terms.client_order_id is not None:
-        account.client_ids[order.terms.client_order_id] = order
+    if terms.client_order_id is not None:
+        account.client_ids[terms.client_order_id] = order
 
 
 def _restore_extras(saved: _Extras) -> Extras:
@@ -272,9 +262,9 @@ def _restore_triggers(state: State, stored: _State) -> None:
     """Let orders wait for their prices again, and queue those that fired."""
     for saved in stored.orders:
         if saved.extras is not None and saved.extras.waits:
-            book = state.books[saved.terms.symbol]
-            book.triggers = book.triggers or BookTriggers()
-            book.triggers.add(state.orders[saved.order_id])
+            order = state.orders[saved.state.order_id]
+            order.book.triggers = order.book.triggers or BookTriggers()
+            order.book.triggers.add(order)
     for order_id in stored.fired:
         order = state.orders[order_id]
         book = order.book
@@ -321,24 +311,12 @@ def _dump_account(account: Account) -> _Account:
 
 def _dump_order(order: Order) -> _Order:
     return _Order(
-        order.order_id,
-        order.terms,
-        order.status,
-        order.version,
-        order.price,
-        order.quantity,
+        order.state,
         order.remaining,
-        order.filled,
-        order.notional,
-        order.maker_rate,
-        order.taker_rate,
+        order.rates.maker,
+        order.rates.taker,
         str(order.fee_accrued),
-        order.fees,
         str(order.held),
-        order.reason,
-        order.created_ns,
-        order.updated_ns,
-        order.engine_seq,
         _dump_extras(order),
     )
 

@@ -13,7 +13,7 @@ from app.engine.book import Book
 from app.engine.ledger import Ledger
 from app.engine.matching import Matcher
 from app.engine.recorder import Recorder, refuse
-from app.engine.state import Account, Order, State
+from app.engine.state import Account, Balance, Order, State
 from app.engine.trigger_watch import TriggerWatch
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
@@ -91,9 +91,7 @@ class Desk:
 
     def insufficient(self, order: Order, missing: int) -> Rejection:
         """Return the refusal of an order for whose hold so much is missing."""
-        balance = self._ledger.hold_balance(order)
-        required = balance.available + missing
-        return refuse(RejectReason.INSUFFICIENT_BALANCE, limit=balance.available, actual=required, unit=balance.asset)
+        return insufficient(order.balance, order.balance.available + missing)
 
     def _not_open(self, order: Order | None, account: Account, symbols: tuple[str, ...] | None) -> Rejection | None:
         """Return the refusal for an order that is not there, not the caller's, or ended."""
@@ -106,20 +104,19 @@ class Desk:
         return None
 
     def _order_outcome(self, order: Order, priority: Priority | None = None) -> Outcome:
-        state = self._state
-        book = order.book
-        self._recorder.books[book.instrument.symbol] = book
+        state, recorder, book = self._state, self._recorder, order.book
+        recorder.books[book.symbol] = book
+        fills = tuple(recorder.fills) if recorder.fills else ()
+        shown = order.state if order.extras is None else order.snapshot()
         return Outcome(
-            state.sequence,
-            state.timestamp_ns,
-            None,
-            self._recorder.state_of(order),
-            self._recorder.fills,
-            book.top(state.epoch),
-            False,
-            priority,
-        )
+            state.sequence, state.timestamp_ns, None, shown, fills, recorder.top(book), False, priority
+        )  # fmt: skip
 
     def _outcome(self, **members: object) -> Outcome:
         state = self._state
         return Outcome(state.sequence, state.timestamp_ns, **members)  # type: ignore[arg-type]  # members of Outcome by name
+
+
+def insufficient(balance: Balance, required: int) -> Rejection:
+    """Return the refusal of a hold that an account cannot pay."""
+    return refuse(RejectReason.INSUFFICIENT_BALANCE, limit=balance.available, actual=required, unit=balance.asset)

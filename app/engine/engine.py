@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 from app.domain import commands
 from app.domain.commands import Command
 from app.domain.events import AuctionIndicated, BookDelta, Event, PrivateEvent, SystemEvent, TradeExecuted
-from app.domain.outcomes import BookTop, Outcome
+from app.domain.outcomes import Outcome
 from app.engine import checkpoint
 from app.engine.amends import AmendDesk
 from app.engine.auctions import Auctions
 from app.engine.batches import BatchDesk
-from app.engine.book import Book
 from app.engine.cancel_after import DeadMansSwitches
 from app.engine.desk import Parts
 from app.engine.instruments import Instruments
@@ -88,7 +87,6 @@ class Engine:
             AUCTION_END: auctions.end,
         }
         self._timekeeper = Timekeeper(self.state, self._recorder, on_due, [mass_cancels, auctions, triggers])
-        self._tops: list[tuple[BookTop, Book]] = []
         self._handlers: dict[type, Callable[[Any], Outcome]] = {
             commands.PlaceOrder: desk.place,
             commands.PlaceBatch: batches.place,
@@ -138,26 +136,17 @@ class Engine:
     def apply(self, command: Command) -> list[Event]:
         """Execute one command and return its events; it takes the next sequence whatever comes of it."""
         self.state.sequence += 1
-        recorder = self._recorder
-        recorder.events = []
-        recorder.fills = []
+        events = self._recorder.start()
         self._matcher.met = 0
-        outcome = self._handlers[type(command)](command)
+        self.outcome = self._handlers[type(command)](command)
         if self._watch.is_due:
-            self._watch.close_command(recorder.events)
-        self._ledger.close_command()
-        self.outcome = outcome
-        top = outcome.book
-        if top is not None and outcome.order is not None:
-            self._tops.append((top, self.state.books[outcome.order.terms.symbol]))
-        return recorder.events
+            self._watch.close_command(events)
+        return events
 
     def seal(self) -> Sealed:
         """Close the batch: state what it changed in each book, and hand over its events."""
         state = self.state
         recorder = self._recorder
-        # The last command's events are its caller's: what closing the batch states is not among them.
-        recorder.start()
         self._ledger.close_batch()
         books = []
         for symbol, book in recorder.books.items():
@@ -168,9 +157,11 @@ class Engine:
             if delta is not None or book.trades or auction is not None:
                 books.append(SealedBook(symbol, delta, book.trades, auction))
                 book.trades = []
-        for top, book in self._tops:
-            top.seq = book.seq
-        self._tops.clear()
+        for book in recorder.shown:
+            for top in book.tops:
+                top.seq = book.seq
+            book.tops.clear()
+        recorder.shown.clear()
         accounts = []
         for account_id, account in recorder.accounts.items():
             accounts.append((account_id, account.pending))

@@ -8,10 +8,9 @@ from app.domain.enums import OrderType, RejectReason, SelfTradePrevention, Side,
 from app.domain.events import Rejection
 from app.domain.instrument import Instrument
 from app.engine.book import Book
+from app.engine.bounds import INTEGER_MAX
 from app.engine.recorder import refuse
 
-INTEGER_MAX = 2**63 - 1
-"""Prices, quantities and the notional of one order fit a signed 64-bit integer."""
 DAY_NS = 86_400_000_000_000
 
 _LIMIT, _MARKET, _TRAILING = OrderType.LIMIT, OrderType.MARKET, OrderType.TRAILING_STOP

@@ -14,7 +14,8 @@ from app.domain.instrument import MAX_SLIPPAGE_DEFAULT, ORDER_TYPES, RATE_SCALE,
 from app.domain.outcomes import Outcome
 from app.engine.auctions import Auctions
 from app.engine.book import Book
-from app.engine.forms import DAY_NS, INTEGER_MAX
+from app.engine.bounds import INTEGER_MAX
+from app.engine.forms import DAY_NS
 from app.engine.mass_cancel import MassCancels
 from app.engine.phases import Phases, trail_of
 from app.engine.recorder import Recorder, refuse

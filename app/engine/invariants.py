@@ -8,6 +8,7 @@ from collections import defaultdict
 from app.domain.enums import InstrumentStatus, OrderStatus, TimeInForce, TriggerBy
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.engine.book import BookSide
+from app.engine.bounds import Bounds
 from app.engine.ledger import Ledger
 from app.engine.recorder import Recorder
 from app.engine.state import State
@@ -33,7 +34,7 @@ def check_balances(state: State) -> None:
         for order in account.open_orders.values():
             required = ledger.required_hold(order)
             assert order.held == required, f"order {order.order_id}: expected hold {required}, was {order.held}"
-            held[account.account_id, ledger.hold_balance(order).asset] += order.held
+            held[account.account_id, order.balance.asset] += order.held
     sums: defaultdict[str, int] = defaultdict(int)
     for account in state.accounts.values():
         house = account.account_id in (EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID)
@@ -59,6 +60,7 @@ def check_books(state: State) -> None:
         uncrosses = symbol in state.uncrossing
         assert uncrosses == (book.uncross_price is not None), f"{symbol}: uncross price without an uncross"
         assert not uncrosses or status is InstrumentStatus.AUCTION, f"{symbol} uncrosses while {status}"
+        assert book.bounds == Bounds(book.instrument, book.last_price), f"{symbol}: bounds of other rules or prices"
         for side in (book.bids, book.asks):
             _check_side(symbol, side)
 
@@ -90,6 +92,7 @@ def check_orders(state: State) -> None:
         where = f"order {order.order_id} ({order.status})"
         assert is_open == (order.order_id in order.account.open_orders), f"{where}: wrong in open_orders"
         assert rests == (order.level is not None), f"{where}: wrong in the book"
+        assert order.price == order.state.price, f"{where}: expected price {order.state.price}, was {order.price}"
         assert 0 <= order.filled <= order.quantity, f"{where}: filled {order.filled} of {order.quantity}"
         expected = order.quantity - order.filled if is_open else 0
         assert order.remaining == expected, f"{where}: expected remaining {expected}, was {order.remaining}"

@@ -5,11 +5,15 @@ the highest fee its fills could bring, for a sell the remaining base units. Fees
 order, rounded up once over the whole order, so that many small fills never cost more than one.
 """
 
+from operator import attrgetter
+
 from app.domain.events import BalanceChanged
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import RATE_SCALE
 from app.engine.recorder import Recorder
 from app.engine.state import Balance, Order, State
+
+_rank = attrgetter("rank")
 
 AMOUNT_MAX = 10**30
 """Largest balance, in units of an asset."""
@@ -18,41 +22,42 @@ AMOUNT_MAX = 10**30
 class Ledger:
     """The only writer of balances."""
 
-    __slots__ = ("_fee_account", "_recorder", "_state", "_touched", "_touched_fees")
+    __slots__ = ("_fee_account", "_recorder", "_state", "_touched", "_touched_house")
 
     def __init__(self, state: State, recorder: Recorder) -> None:
         self._state = state
         self._recorder = recorder
         self._fee_account = state.accounts[FEE_ACCOUNT_ID]
         self._touched: list[Balance] = []
-        self._touched_fees: list[Balance] = []
+        """Balances that the batch changed and did not state yet."""
+        self._touched_house: list[Balance] = []
 
     def required_hold(self, order: Order) -> int:
         """Return what the order must hold as it stands, in quote units for a buy, base units for a sell."""
-        instrument = order.book.instrument
+        book = order.book
         if not order.is_buy:
-            return order.remaining * instrument.lot_units
+            return order.remaining * book.lot_units
         if order.extras is not None and order.terms.quote_quantity is not None:
-            return order.terms.quote_quantity - order.notional - order.fees
-        notional = order.remaining * order.price * instrument.notional_unit
-        maker_rate, taker_rate = order.maker_rate, order.taker_rate
-        # Spelled out: the built-in max of three costs more than the rest of this sum.
-        rate = taker_rate if taker_rate > maker_rate else maker_rate
-        if rate < 0:
-            rate = 0
+            return order.terms.quote_quantity - order.state.notional - order.state.fees
+        notional = order.remaining * order.price * book.notional_unit
         # Rounds up over the whole order, as the fee itself does; never below what was charged.
-        return notional - (-(order.fee_accrued + notional * rate) // RATE_SCALE) - order.fees
+        return notional - (-(order.fee_accrued + notional * order.rates.highest) // RATE_SCALE) - order.state.fees
 
-    def hold_balance(self, order: Order) -> Balance:
-        """Return the balance that an order holds from."""
-        instrument = order.book.instrument
-        return order.account.balance(instrument.quote if order.is_buy else instrument.base)
+    def open(self, order: Order, required: int) -> None:
+        """Take the hold of a new order, which its balance was found to have."""
+        balance = order.balance
+        balance.available -= required
+        balance.held += required
+        order.held = required
+        if not balance.touched:
+            balance.touched = True
+            self._touched.append(balance)
 
     def hold(self, order: Order) -> int:
         """Bring the order's hold to what it requires; returns 0, or what is missing if available is too small."""
         required = self.required_hold(order)
         change = required - order.held
-        balance = self.hold_balance(order)
+        balance = order.balance
         if change > balance.available:
             return change - balance.available
         balance.available -= change
@@ -65,50 +70,56 @@ class Ledger:
     def release(self, order: Order) -> None:
         """Give back all that an ended order holds."""
         if order.held:
-            balance = self.hold_balance(order)
+            balance = order.balance
             balance.held -= order.held
             balance.available += order.held
             order.held = 0
             if not balance.touched:
-                self._touch(balance)
+                balance.touched = True
+                self._touched.append(balance)
 
-    def settle(self, order: Order, notional: int, quantity: int, rate: int) -> int:
-        """Move money and assets for one side of a trade; returns the fee in quote units.
+    def settle(self, order: Order, notional: int, quantity: int, fee: int) -> None:
+        """Move money and assets for one side of a trade, or of several.
 
-        The order's remaining quantity was already lowered. The fee account takes the fee, or pays the rebate.
+        The order's remaining quantity, its fee and its state are already those after the trade. The
+        fee account takes the fee, or pays the rebate.
         """
-        instrument = order.book.instrument
-        order.fee_accrued += notional * rate
-        fees = -(-order.fee_accrued // RATE_SCALE)
-        fee = fees - order.fees
-        order.fees = fees
-        order.notional += notional
-        quote = order.account.balance(instrument.quote)
-        base = order.account.balance(instrument.base)
-        units = quantity * instrument.lot_units
-        required = self.required_hold(order)
-        released = order.held - required
-        order.held = required
+        book, account = order.book, order.account
+        units = quantity * book.lot_units
         if order.is_buy:
+            quote = order.balance
+            base = account.balances.get(book.base) or account.balance(book.base)
+            required = 0
+            if order.remaining:
+                left = order.remaining * order.price * book.notional_unit
+                # As in required_hold.
+                required = left - (-(order.fee_accrued + left * order.rates.highest) // RATE_SCALE) - order.state.fees
+            elif order.extras is not None:
+                # One that spends money has no lots left, and goes on.
+                required = self._left_to_spend(order)
+            released = order.held - required
+            order.held = required
             quote.held -= released
             quote.available += released - notional - fee
             base.available += units
         else:
-            base.held -= released
-            assert released == units, f"expected the hold to shrink by {units}, was {released}"
+            quote = account.balances.get(book.quote) or account.balance(book.quote)
+            base = order.balance
+            order.held -= units
+            base.held -= units
             quote.available += notional - fee
-        assert quote.available >= 0, f"negative available {instrument.quote} of account {order.account.account_id}"
+            assert order.held >= 0, f"order {order.order_id} sold more than it held: {order.held} left"
+        assert quote.available >= 0, f"negative available {book.quote} of account {account.account_id}"
         if not quote.touched:
             self._touch(quote)
         if not base.touched:
             self._touch(base)
         if fee:
-            collected = self._fee_account.balance(instrument.quote)
+            collected = self._fee_account.balance(book.quote)
             collected.available += fee
             if not collected.touched:
                 collected.touched = True
-                self._touched_fees.append(collected)
-        return fee
+                self._touched_house.append(collected)
 
     def transfer(self, balance: Balance, amount: int) -> None:
         """Move an amount (negative: out of available) between outside and an account."""
@@ -119,38 +130,40 @@ class Ledger:
             self._touch(balance)
         if not external.touched:
             external.touched = True
-            self._touched_fees.append(external)
-
-    def close_command(self) -> None:
-        """State each balance that the command changed, once, in the order they were touched."""
-        for balance in self._touched:
-            self._show(balance)
-        self._touched.clear()
+            self._touched_house.append(external)
 
     def close_batch(self) -> None:
-        """State the house's own balances, once per batch: every trade changes them."""
-        for balance in self._touched_fees:
-            self._show(balance)
-        self._touched_fees.clear()
+        """State each balance that the batch changed, once, by account and asset; the house's come last.
+
+        One statement per batch, not per command: an account that sends many commands, or trades with
+        many, changes the same balances again and again, and readers see a batch at once anyway.
+        """
+        sequence, accounts = self._state.sequence, self._recorder.accounts
+        for touched in (self._touched, self._touched_house):
+            touched.sort(key=_rank)
+            for balance in touched:
+                balance.touched = False
+                available, held = balance.available, balance.held
+                if available != balance.shown_available or held != balance.shown_held:
+                    balance.shown_available, balance.shown_held = available, held
+                    account = balance.account
+                    account.seq += 1
+                    if not account.pending:
+                        accounts[account.account_id] = account
+                    account.pending.append(
+                        BalanceChanged(
+                            account.seq, sequence, account.account_id, balance.asset, str(available), str(held)
+                        )
+                    )
+            touched.clear()
+
+    def _left_to_spend(self, order: Order) -> int:
+        """Return what a market buy by quote_quantity still holds; 0 for any other order, which has nothing left."""
+        return 0 if order.terms.quote_quantity is None else self.required_hold(order)
 
     def _touch(self, balance: Balance) -> None:
         balance.touched = True
         self._touched.append(balance)
-
-    def _show(self, balance: Balance) -> None:
-        balance.touched = False
-        available, held = balance.available, balance.held
-        if available == balance.shown_available and held == balance.shown_held:
-            return
-        balance.shown_available = available
-        balance.shown_held = held
-        account = balance.account
-        account.seq += 1
-        sequence = self._state.sequence
-        self._recorder.private(
-            account,
-            BalanceChanged(account.seq, sequence, account.account_id, balance.asset, str(available), str(held)),
-        )
 
 
 def trade_rates(maker: Order, taker: Order) -> tuple[int, int]:
@@ -159,6 +172,10 @@ def trade_rates(maker: Order, taker: Order) -> tuple[int, int]:
     The maker's rebate never exceeds what the taker of the same trade pays: one that was captured
     before a fee cut would drain the fee account.
     """
-    instrument = taker.book.instrument
-    taker_rate = min(taker.taker_rate, instrument.taker_fee)
-    return max(min(maker.maker_rate, instrument.maker_fee), -taker_rate), taker_rate
+    current = taker.book.rates
+    captured, taking = maker.rates, taker.rates
+    if captured is current and taking is current:
+        # The instrument's own rates were checked against each other when they were set.
+        return current.maker, current.taker
+    taker_rate = min(taking.taker, current.taker)
+    return max(min(captured.maker, current.maker), -taker_rate), taker_rate

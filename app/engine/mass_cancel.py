@@ -48,7 +48,7 @@ class MassCancels:
         if selection.account_id not in state.accounts:
             return Outcome(state.sequence, state.timestamp_ns, refuse(RejectReason.NOT_FOUND))
         canceled = self.cancel(selection, reason)
-        return Outcome(state.sequence, state.timestamp_ns, orders=[order.snapshot() for order in canceled])
+        return Outcome(state.sequence, state.timestamp_ns, orders=tuple([order.snapshot() for order in canceled]))
 
     # ---- at once and in slices ---------------------------------------------------------------
 

@@ -4,13 +4,16 @@ Makers are visited best price first, then oldest first; a trade happens at the m
 The incoming order is already accepted and holds its funds. Called by orders.py only.
 """
 
+import msgspec
+
 from app.domain.enums import InstrumentStatus, Liquidity, OrderReason, OrderStatus, SelfTradePrevention, TimeInForce
 from app.domain.events import OrderAmended, OrderCanceled, OrderExpired, TradeExecuted, TradePrevented
 from app.domain.instrument import RATE_SCALE
-from app.engine.book import PriceLevel
+from app.engine.book import BookSide
 from app.engine.ledger import Ledger, trade_rates
 from app.engine.phases import Phases
 from app.engine.recorder import Recorder
+from app.engine.spending import affordable, is_spent
 from app.engine.state import CLOSED_ORDERS_MAX, Order, State
 from app.engine.timers import EXPIRY
 from app.engine.trigger_watch import TriggerWatch
@@ -30,7 +33,6 @@ _REASON_SWEEP_LIMIT = OrderReason.SWEEP_LIMIT
 _CANCELED = OrderStatus.CANCELED
 _EXPIRED = OrderStatus.EXPIRED
 _FILLED = OrderStatus.FILLED
-_PARTIALLY_FILLED = OrderStatus.PARTIALLY_FILLED
 _ENDED = (_FILLED, _CANCELED)
 _STP_CANCEL_NEWEST = SelfTradePrevention.CANCEL_NEWEST
 _STP_CANCEL_OLDEST = SelfTradePrevention.CANCEL_OLDEST
@@ -61,39 +63,101 @@ class Matcher:
         if book.is_veiled and book.instrument.status is _AUCTION:
             self._gather(taker)
             return
-        opposite = book.asks if taker.is_buy else book.bids
-        met = self.met
+        is_buy, limit = taker.is_buy, taker.price
+        opposite = book.asks if is_buy else book.bids
         while taker.remaining:
             level = opposite.best
-            if level is None or not reaches(taker, level):
+            if level is None or (level.price > limit if is_buy else level.price < limit):
                 break
-            if met >= COMMAND_ORDER_OPERATIONS_MAX:
+            if self.met >= COMMAND_ORDER_OPERATIONS_MAX:
                 self.close(taker, _REASON_SWEEP_LIMIT)
                 break
-            met += 1
             maker = level.head
-            assert maker is not None, f"empty level {level.price} in {taker.book.instrument.symbol}"
+            assert maker is not None, f"empty level {level.price} in {book.symbol}"
             if one_owner(taker, maker):
+                self.met += 1
                 self._prevent(taker, maker, min(taker.remaining, maker.remaining))
-            elif book.trail is not None and self._trips(taker, level.price):
-                break
+            elif book.trail is not None:
+                self.met += 1
+                if self._trips(taker, level.price):
+                    break
+                self._trade(taker, maker, min(taker.remaining, maker.shown), level.price)
+            elif maker.extras is not None:
+                self.met += 1
+                self._trade(taker, maker, min(taker.remaining, maker.shown), level.price)
             else:
-                shown = maker.remaining if maker.extras is None else maker.shown
-                self._trade(taker, maker, min(taker.remaining, shown), level.price)
-        self.met = met
+                self._sweep(taker, opposite)
+
+    def _sweep(self, taker: Order, opposite: BookSide) -> None:
+        """Trade with one plain maker after the other until something else than a trade is next.
+
+        The taker's money moves once, at the end: between its own trades nobody looks at it.
+        """
+        book, before, is_buy, limit = taker.book, taker.state, taker.is_buy, taker.price
+        unit, symbol, trades, triggers = book.notional_unit, book.symbol, book.trades, book.triggers
+        account, settle, fill = taker.account, self._ledger.settle, self._recorder.fill
+        group = account.stp_group
+        events, fills, sequence = self._recorder.events, self._recorder.fills, self._state.sequence
+        operations, open_quantity, price = COMMAND_ORDER_OPERATIONS_MAX - self.met, taker.remaining, limit
+        level = opposite.best
+        while operations and level is not None and (level.price <= limit if is_buy else level.price >= limit):
+            maker = level.head
+            if maker is None or maker.extras is not None or maker.account is account:
+                break
+            if group is not None and maker.account.stp_group == group:
+                break
+            operations -= 1
+            price, quantity, resting = level.price, taker.remaining, maker.remaining
+            if quantity < resting:
+                opposite.reduce(maker, quantity)
+            else:
+                quantity = resting
+                opposite.remove(maker)
+            maker.remaining = resting - quantity
+            taker.remaining -= quantity
+            book.trade_id = trade_id = book.trade_id + 1
+            owner, maker_id = maker.account.account_id, maker.order_id
+            trade = TradeExecuted(
+                symbol, trade_id, sequence, price, quantity, before.terms.side,
+                maker_id, taker.order_id, owner, account.account_id,
+            )  # fmt: skip
+            events.append(trade)
+            trades.append(trade)
+            if triggers is not None:
+                self._watch.printed(book, price)
+            notional = price * quantity * unit
+            maker_rate, taker_rate = trade_rates(maker, taker)
+            # A fee is what the whole order owes so far, rounded up, less what it was charged.
+            maker.fee_accrued = accrued = maker.fee_accrued + notional * maker_rate
+            fee = -(-accrued // RATE_SCALE) - maker.state.fees
+            fill(maker, trade, notional, fee, _MAKER)
+            settle(maker, notional, quantity, fee)
+            taker.fee_accrued = accrued = taker.fee_accrued + notional * taker_rate
+            fee = -(-accrued // RATE_SCALE) - taker.state.fees
+            fills.append(fill(taker, trade, notional, fee, _TAKER))
+            if not maker.remaining:
+                self._forget(maker)
+            if not taker.remaining:
+                self._forget(taker)
+                break
+            level = opposite.best
+        self.met = COMMAND_ORDER_OPERATIONS_MAX - operations
+        book.move_last_price(price)
+        after = taker.state
+        settle(taker, after.notional - before.notional, open_quantity - taker.remaining, after.fees - before.fees)
 
     def spend(self, taker: Order) -> None:
         """Trade a market buy by quote_quantity: at each price as many lots as its money still buys."""
         asks = taker.book.asks
         while taker.status not in _ENDED:
             level = asks.best
-            if level is None or not reaches(taker, level):
+            if level is None or not taker.reaches(level.price):
                 break
             if self.met >= COMMAND_ORDER_OPERATIONS_MAX:
                 self.close(taker, _REASON_SWEEP_LIMIT)
                 break
             maker = level.head
-            assert maker is not None, f"empty level {level.price} in {taker.book.instrument.symbol}"
+            assert maker is not None, f"empty level {level.price} in {taker.book.symbol}"
             lots = affordable(taker, level.price)
             if not lots:
                 break
@@ -104,7 +168,8 @@ class Matcher:
             if taker.book.trail is not None and self._trips(taker, level.price):
                 break
             taker.remaining = min(lots, maker.shown)
-            taker.quantity += taker.remaining
+            bought = taker.quantity + taker.remaining
+            taker.state = msgspec.structs.replace(taker.state, quantity=bought)
             self._trade(taker, maker, taker.remaining, level.price)
 
     def cross(self, later: Order, earlier: Order, price: int) -> None:
@@ -144,7 +209,7 @@ class Matcher:
                 level = order.level
                 if level is None or order.book is not book or order.is_buy is taker.is_buy:
                     continue
-                if reaches(taker, level):
+                if taker.reaches(level.price):
                     found.setdefault(order.price, []).append(order)
         ordered: list[Order] = []
         for price in sorted(found, reverse=not taker.is_buy):
@@ -163,19 +228,20 @@ class Matcher:
         return True
 
     def _trade(self, taker: Order, maker: Order, quantity: int, price: int) -> None:
-        book = taker.book
-        notional = price * quantity * book.instrument.notional_unit
+        """Print one trade of any two orders."""
+        book, recorder, ledger = taker.book, self._recorder, self._ledger
+        notional = price * quantity * book.notional_unit
         side = book.bids if maker.is_buy else book.asks
         if quantity == maker.remaining:
             side.remove(maker)
         else:
             side.reduce(maker, quantity)
-        self._apply(maker, quantity)
-        self._apply(taker, quantity)
+        maker.remaining -= quantity
+        taker.remaining -= quantity
         book.trade_id += 1
-        book.last_price = price
+        book.move_last_price(price)
         trade = TradeExecuted(
-            book.instrument.symbol,
+            book.symbol,
             book.trade_id,
             self._state.sequence,
             price,
@@ -186,33 +252,26 @@ class Matcher:
             maker.account.account_id,
             taker.account.account_id,
         )
-        self._recorder.trade(book, trade)
+        recorder.trade(book, trade)
         if book.trail is not None:
             book.trail.record(price, self._state.timestamp_ns)
         if book.triggers is not None:
             self._watch.printed(book, price)
-        ledger = self._ledger
         maker_rate, taker_rate = trade_rates(maker, taker)
-        fee = ledger.settle(maker, notional, quantity, maker_rate)
-        self._recorder.fill(maker, trade, fee, _MAKER)
-        fee = ledger.settle(taker, notional, quantity, taker_rate)
-        if taker.extras is not None and taker.terms.quote_quantity is not None:
-            if is_spent(taker):
-                ledger.release(taker)
-            else:
-                taker.status = _PARTIALLY_FILLED
-        self._recorder.fill(taker, trade, fee, _TAKER)
+        fee = charge(maker, notional, maker_rate)
+        recorder.fill(maker, trade, notional, fee, _MAKER)
+        ledger.settle(maker, notional, quantity, fee)
+        fee = charge(taker, notional, taker_rate)
+        goes_on = taker.terms.quote_quantity is not None and not is_spent(taker, notional, fee)
+        recorder.fills.append(recorder.fill(taker, trade, notional, fee, _TAKER, goes_on=goes_on))
+        ledger.settle(taker, notional, quantity, fee)
         if not maker.remaining:
             self._forget(maker)
         elif maker.extras is not None and not maker.shown:
             side.refill(maker)
-        if taker.status is _FILLED:
+        if not taker.remaining and not goes_on:
+            ledger.release(taker)
             self._forget(taker)
-
-    def _apply(self, order: Order, quantity: int) -> None:
-        order.filled += quantity
-        order.remaining -= quantity
-        order.status = _PARTIALLY_FILLED if order.remaining else _FILLED
 
     def _prevent(self, taker: Order, maker: Order, quantity: int) -> None:
         mode = taker.terms.stp
@@ -247,7 +306,6 @@ class Matcher:
         if quantity == order.remaining:
             self.cancel(order, _REASON_SELF_TRADE)
             return
-        order.quantity -= quantity
         if order.level is None:
             order.remaining -= quantity
         else:
@@ -258,8 +316,8 @@ class Matcher:
             if not order.shown:
                 side.refill(order)
         self._ledger.hold(order)
-        order.reason = _REASON_SELF_TRADE
-        self._recorder.order(OrderAmended, order)
+        before = order.state
+        self._recorder.order(OrderAmended, order, before.status, _REASON_SELF_TRADE, before.quantity - quantity)
 
     def cancel(self, order: Order, reason: OrderReason) -> None:
         """End an open order, resting or not."""
@@ -281,12 +339,12 @@ class Matcher:
             self._recorder.books[order.terms.symbol] = order.book
         self._end(order, _EXPIRED, _REASON_DAY_END if order.terms.time_in_force is _DAY else _REASON_GTD, OrderExpired)
 
-    def _end(self, order: Order, status: OrderStatus, reason: OrderReason, kind: type) -> None:
-        order.status = status
-        order.reason = reason
+    def _end(
+        self, order: Order, status: OrderStatus, reason: OrderReason, kind: type[OrderCanceled | OrderExpired]
+    ) -> None:
         order.remaining = 0
         self._ledger.release(order)
-        self._recorder.order(kind, order)
+        self._recorder.order(kind, order, status, reason, order.state.quantity)
         self._forget(order)
 
     def _forget(self, order: Order) -> None:
@@ -320,29 +378,10 @@ def one_owner(taker: Order, maker: Order) -> bool:
     return owner is other or (owner.stp_group is not None and owner.stp_group == other.stp_group)
 
 
-def affordable(taker: Order, price: int) -> int:
-    """Return the lots that a market buy by quote_quantity can pay at a price, their fee included."""
-    instrument = taker.book.instrument
-    money = taker.terms.quote_quantity
-    assert money is not None, f"order {taker.order_id} does not spend money"
-    rate = min(taker.taker_rate, instrument.taker_fee)
-    # notional + ceil((accrued + notional x rate) / RATE_SCALE) - fees <= money left, solved for the notional.
-    most = ((money - taker.notional) * RATE_SCALE - taker.fee_accrued) // (RATE_SCALE + rate)
-    return most // (price * instrument.notional_unit)
-
-
-def is_spent(taker: Order) -> bool:
-    """Return whether a market buy by quote_quantity is done: nothing left, or too little for a lot that it reaches."""
-    assert taker.terms.quote_quantity is not None
-    if taker.terms.quote_quantity == taker.notional + taker.fees:
-        return True
-    level = taker.book.asks.best
-    return level is not None and reaches(taker, level) and not affordable(taker, level.price)
-
-
-def reaches(taker: Order, level: PriceLevel) -> bool:
-    """Return whether the taker's limit admits a trade at the level."""
-    return level.price <= taker.price if taker.is_buy else level.price >= taker.price
+def charge(order: Order, notional: int, rate: int) -> int:
+    """Return the fee of a trade: what the whole order owes so far, rounded up, less what it was charged."""
+    order.fee_accrued += notional * rate
+    return -(-order.fee_accrued // RATE_SCALE) - order.state.fees
 
 
 def _in_queue(orders: list[Order]) -> list[Order]:

@@ -32,7 +32,8 @@ class Phases:
 
     def redefine(self, book: Book, instrument: Instrument) -> None:
         """Give a book another definition, and state it."""
-        before, book.instrument = book.instrument, instrument
+        before = book.instrument
+        book.define(instrument)
         if instrument.status is not before.status:
             if instrument.status is _OPEN and book.trail is not None:
                 book.trail.clear()

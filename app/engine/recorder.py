@@ -4,52 +4,63 @@ Each event is stated once: in the command's list, and in its account's (or the s
 of the batch. Giving the next account_seq belongs here, so no module can forget it.
 """
 
-from app.domain.enums import Liquidity, OrderStatus, RejectReason
+from app.domain.enums import Liquidity, OrderReason, OrderStatus, RejectReason
 from app.domain.events import (
     Event,
     Fill,
+    OrderAccepted,
+    OrderAmended,
+    OrderCanceled,
+    OrderExpired,
     OrderFilled,
     OrderPartiallyFilled,
     OrderState,
+    OrderTriggered,
     PrivateEvent,
     Rejection,
     SystemEvent,
     TradeExecuted,
 )
+from app.domain.outcomes import BookTop
 from app.engine.book import Book
 from app.engine.state import Account, Order, State
+from app.engine.triggers import trigger_of
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
-_TAKER = Liquidity.TAKER
 _FILLED = OrderStatus.FILLED
+_PARTIALLY_FILLED = OrderStatus.PARTIALLY_FILLED
+
+
+Moved = OrderTriggered | OrderAmended | OrderCanceled | OrderExpired
+"""Events that move an order on by something else than a fill."""
 
 
 class Recorder:
     """Events of the command being applied, and who has events since the last seal."""
 
-    __slots__ = ("accounts", "books", "events", "fills", "moved", "moved_to", "state")
+    __slots__ = ("accounts", "books", "events", "fills", "shown", "state")
 
     def __init__(self, state: State) -> None:
         self.state = state
         self.events: list[Event] = []
         self.fills: list[Fill] = []
-        """Fills of the incoming order of this command."""
-        self.moved: Order | None = None
-        """Order of this command's last order event, and what that event says of it."""
-        self.moved_to: OrderState | None = None
+        """Fills of this command's incoming orders."""
         self.accounts: dict[int, Account] = {}
         """Accounts with pending events."""
         self.books: dict[str, Book] = {}
         """Books that a command touched since the last seal."""
+        self.shown: list[Book] = []
+        """Books whose top an answer shows since the last seal."""
 
-    def start(self) -> None:
-        """Forget the previous command's events; the batch's stay."""
-        self.events = []
-        self.fills = []
-        self.moved = None
+    def start(self) -> list[Event]:
+        """Forget the previous command's events, the batch's stay; returns the list of the next one's."""
+        events = self.events = []
+        if self.fills:
+            self.fills = []
+        return events
 
     def private(self, account: Account, event: PrivateEvent) -> None:
-        """Record an event of an account; its account_seq was taken with `next_seq`."""
+        """Record an event of an account that took the next account_seq."""
         self.events.append(event)
         pending = account.pending
         if not pending:
@@ -61,53 +72,121 @@ class Recorder:
         self.events.append(event)
         self.state.system.append(event)
 
-    def order(self, kind: type, order: Order) -> None:
-        """Record that an order moved on to its next version."""
-        state = self.state
-        account = order.account
-        order.version += 1
-        order.updated_ns = state.timestamp_ns
-        order.engine_seq = state.sequence
-        account.seq += 1
-        self.moved, self.moved_to = order, order.snapshot()
-        event = kind(account.seq, self.moved_to)
-        self.events.append(event)
-        pending = account.pending
-        if not pending:
-            self.accounts[account.account_id] = account
-        pending.append(event)
-
-    def fill(self, order: Order, trade: TradeExecuted, fee: int, liquidity: Liquidity) -> None:
-        """Record one side of a trade; the order was already changed by it."""
-        state = self.state
-        account = order.account
-        order.version += 1
-        order.reason = None
-        order.updated_ns = state.timestamp_ns
-        order.engine_seq = state.sequence
-        account.seq += 1
-        fill = Fill(trade.trade_id, trade.price, trade.quantity, fee, liquidity, account.seq)
-        kind = OrderFilled if order.status is _FILLED else OrderPartiallyFilled
-        self.moved, self.moved_to = order, order.snapshot()
-        event = kind(account.seq, self.moved_to, fill)
-        self.events.append(event)
-        pending = account.pending
-        if not pending:
-            self.accounts[account.account_id] = account
-        pending.append(event)
-        if liquidity is _TAKER:
-            self.fills.append(fill)
-
-    def state_of(self, order: Order) -> OrderState:
-        """Return the order as it is now: what its event says when that was the command's last."""
-        if order is self.moved and self.moved_to is not None:
-            return self.moved_to
-        return order.snapshot()
-
     def trade(self, book: Book, trade: TradeExecuted) -> None:
         """Record a public trade."""
         self.events.append(trade)
         book.trades.append(trade)
+
+    def accepted(self, account: Account, shown: OrderState) -> None:
+        """State a new order's first version."""
+        account.seq = account_seq = account.seq + 1
+        event = OrderAccepted(account_seq, shown)
+        self.events.append(event)
+        pending = account.pending
+        if not pending:
+            self.accounts[account.account_id] = account
+        pending.append(event)
+
+    def order(
+        self,
+        kind: type[Moved],
+        order: Order,
+        status: OrderStatus,
+        reason: OrderReason | None,
+        quantity: int,
+    ) -> None:
+        """Move an order on to its next version, and state it; `order.price` is already the new one."""
+        state, before, account, extras = self.state, order.state, order.account, order.extras
+        now = order.state = OrderState(
+            before.order_id,
+            before.terms,
+            status,
+            before.version + 1,
+            order.price,
+            quantity,
+            before.filled_quantity,
+            before.notional,
+            before.fees,
+            reason,
+            before.created_ns,
+            state.timestamp_ns,
+            state.sequence,
+            None if extras is None else extras.display_quantity,
+            None if extras is None else trigger_of(order),
+            before.order_list_id,
+        )
+        # Written out as in `private`, here and below: each call on the way of every command shows.
+        account.seq = account_seq = account.seq + 1
+        event = kind(account_seq, now)
+        self.events.append(event)
+        pending = account.pending
+        if not pending:
+            self.accounts[account.account_id] = account
+        pending.append(event)
+
+    def fill(
+        self,
+        order: Order,
+        trade: TradeExecuted,
+        notional: int,
+        fee: int,
+        liquidity: Liquidity,
+        *,
+        goes_on: bool = False,
+    ) -> Fill:
+        """Move an order on by its side of a trade, and state it; `order.remaining` is already the new one.
+
+        `goes_on` is for an order that is not filled though nothing remains: it spends money.
+        """
+        state, before, account, extras = self.state, order.state, order.account, order.extras
+        quantity, is_live = trade.quantity, order.remaining or goes_on
+        account.seq = account_seq = account.seq + 1
+        fill = Fill(trade.trade_id, trade.price, quantity, fee, liquidity, account_seq)
+        now = order.state = OrderState(
+            before.order_id,
+            before.terms,
+            _PARTIALLY_FILLED if is_live else _FILLED,
+            before.version + 1,
+            before.price,
+            before.quantity,
+            before.filled_quantity + quantity,
+            before.notional + notional,
+            before.fees + fee,
+            None,
+            before.created_ns,
+            state.timestamp_ns,
+            state.sequence,
+            None if extras is None else extras.display_quantity,
+            None if extras is None else trigger_of(order),
+            before.order_list_id,
+        )
+        event = (OrderPartiallyFilled if is_live else OrderFilled)(account_seq, now, fill)
+        self.events.append(event)
+        pending = account.pending
+        if not pending:
+            self.accounts[account.account_id] = account
+        pending.append(event)
+        return fill
+
+    def top(self, book: Book) -> BookTop:
+        """Return the top of the book for an answer; an unchanged one is shown again, as a batch has one sequence."""
+        tops, bid, ask = book.tops, book.bids.best, book.asks.best
+        epoch = self.state.epoch
+        if not tops:
+            self.shown.append(book)
+        elif bid is not None and ask is not None and not book.is_veiled:
+            last = tops[-1]
+            if (
+                last.bid == bid.price
+                and last.ask == ask.price
+                and last.bid_quantity == bid.quantity
+                and last.ask_quantity == ask.quantity
+                and last.epoch == epoch
+            ):
+                return last
+        top = book.top(epoch)
+        tops.append(top)
+        return top
 
 
 def refuse(

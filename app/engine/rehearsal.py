@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from app.engine import matching
 from app.engine.book import Book, PriceLevel
-from app.engine.matching import one_owner, reaches
+from app.engine.matching import one_owner
 from app.engine.state import Order
 
 
@@ -20,7 +20,7 @@ def fillable(book: Book, taker: Order, timestamp_ns: int) -> bool:
     wanted = taker.remaining
     operations = 0
     for level in opposite.best_first():
-        if not reaches(taker, level):
+        if not taker.reaches(level.price):
             return False
         if trail is not None:
             if not trail.admits(level.price, base):

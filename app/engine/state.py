@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
+import msgspec
+
 from app.domain.commands import PlaceOrder
 from app.domain.enums import AccountStatus, OrderReason, OrderStatus, Side
 from app.domain.events import AccountUpdated, OrderState, PrivateEvent, SystemEvent
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID, FIRST_ACCOUNT_ID
-from app.engine.book import Book, PriceLevel
+from app.engine.book import Book, PriceLevel, Rates
 from app.engine.selection import MassCancel
 from app.engine.timers import Timers
 from app.engine.triggers import TrailGroup, trigger_of
@@ -25,18 +27,19 @@ ACCOUNT_OPEN_ORDERS_MAX = 5_000
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
 _ACCOUNT_ACTIVE = AccountStatus.ACTIVE
-_OPEN = OrderStatus.OPEN
 _BUY = Side.BUY
 
 
 class Balance:
     """Available and held amount of one asset; `shown_*` is what the last event said."""
 
-    __slots__ = ("account", "asset", "available", "held", "shown_available", "shown_held", "touched")
+    __slots__ = ("account", "asset", "available", "held", "rank", "shown_available", "shown_held", "touched")
 
     def __init__(self, account: Account, asset: str) -> None:
         self.account = account
         self.asset = asset
+        self.rank = account.account_id, asset
+        """Its place among the balances that a batch changed."""
         self.available = 0
         self.held = 0
         self.shown_available = 0
@@ -124,71 +127,85 @@ class Extras:
 
 
 class Order:
-    """An accepted order. `terms` never change; price and quantity do, by amends."""
+    """An accepted order: what it said of itself last, and what matching and holds work with.
+
+    `state` is immutable and replaced by each event, so the event, the answer and the order share one
+    statement. Only what no event says, or what the book reads all the time, stands beside it.
+    """
 
     __slots__ = (
         "account",
         "ahead",
+        "balance",
         "behind",
         "book",
-        "created_ns",
-        "engine_seq",
         "extras",
         "fee_accrued",
-        "fees",
-        "filled",
         "held",
         "is_buy",
         "level",
-        "maker_rate",
-        "notional",
         "order_id",
         "price",
-        "quantity",
-        "reason",
+        "rates",
         "remaining",
-        "status",
-        "taker_rate",
-        "terms",
-        "updated_ns",
-        "version",
+        "state",
     )
 
-    def __init__(self, order_id: int, terms: PlaceOrder, account: Account, book: Book, price: int) -> None:
-        instrument = book.instrument
-        self.order_id = order_id
-        self.terms = terms
+    def __init__(self, state: OrderState, account: Account, book: Book, balance: Balance, rates: Rates) -> None:
+        self.state = state
+        self.order_id = state.order_id
         self.account = account
         self.book = book
-        self.is_buy = terms.side is _BUY
-        self.price = price
-        self.quantity = terms.quantity
-        self.remaining = terms.quantity
+        self.balance = balance
+        """What the order holds from: the quote asset's for a buy, the base asset's for a sell."""
+        self.rates = rates
+        """As captured when it was accepted."""
+        self.is_buy = state.terms.side is _BUY
+        self.price = state.price
+        self.remaining = state.quantity
         """Open lots; 0 once the order ended, while quantity - filled says what was left."""
-        self.filled = 0
-        self.notional = 0
-        self.maker_rate = instrument.maker_fee
-        self.taker_rate = instrument.taker_fee
         self.fee_accrued = 0
         """Sum of notional x rate, in units of 1 / RATE_SCALE."""
-        self.fees = 0
         self.held = 0
-        self.status = _OPEN
-        self.version = 0
-        self.reason: OrderReason | None = None
-        self.created_ns = 0
-        self.updated_ns = 0
-        self.engine_seq = 0
         self.extras: Extras | None = None
         self.level: PriceLevel | None = None
         self.ahead: Order | None = None
         self.behind: Order | None = None
 
     @property
+    def terms(self) -> PlaceOrder:
+        """The command that placed it."""
+        return self.state.terms
+
+    @property
+    def status(self) -> OrderStatus:
+        """As its last event says."""
+        return self.state.status
+
+    @property
+    def quantity(self) -> int:
+        """Total lots, as its last event says."""
+        return self.state.quantity
+
+    @property
+    def reason(self) -> OrderReason | None:
+        """Why its last event happened, where events have a reason."""
+        return self.state.reason
+
+    @property
+    def filled(self) -> int:
+        """Lots traded so far."""
+        return self.state.filled_quantity
+
+    @property
     def shown(self) -> int:
         """Lots that the order shows in the book while it rests."""
         extras = self.extras
         return self.remaining if extras is None or extras.display_quantity is None else extras.shown
+
+    def reaches(self, price: int) -> bool:
+        """Return whether its limit admits a trade at a price."""
+        return price <= self.price if self.is_buy else price >= self.price
 
     def show(self) -> int:
         """Begin to show a new part; returns how many lots that is."""
@@ -205,25 +222,11 @@ class Order:
         return self.extras
 
     def snapshot(self) -> OrderState:
-        """Return the order as it is now."""
-        extras = self.extras
-        return OrderState(
-            self.order_id,
-            self.terms,
-            self.status,
-            self.version,
-            self.price,
-            self.quantity,
-            self.filled,
-            self.notional,
-            self.fees,
-            self.reason,
-            self.created_ns,
-            self.updated_ns,
-            self.engine_seq,
-            None if extras is None else extras.display_quantity,
-            None if extras is None else trigger_of(self),
-        )
+        """Return the order as it is now: a trailing stop's trigger moves without an event."""
+        trigger_price = trigger_of(self)
+        if trigger_price == self.state.trigger_price:
+            return self.state
+        return msgspec.structs.replace(self.state, trigger_price=trigger_price)
 
 
 class SeenMark(NamedTuple):

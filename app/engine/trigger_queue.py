@@ -98,10 +98,9 @@ class TriggerQueue(Desk):
             assert extras.trigger_price is not None
             order.price = risk.price_within(extras.trigger_price, extras.slippage, is_buy=order.is_buy)
         takes = terms.post_only is not None and self._would_take(order) and not self._reprice(order)
-        order.status, order.reason = _OPEN, None
         missing = self._ledger.hold(order)
         assert not missing, f"order {order.order_id} needs {missing} more than it held while it waited"
-        self._recorder.order(OrderTriggered, order)
+        self._recorder.order(OrderTriggered, order, _OPEN, None, order.quantity)
         if takes:
             self._matcher.cancel(order, _REASON_POST_ONLY)
             return

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import engine
-from benchmarks.bare_book import prepared
+from benchmarks.bare_book import BareBook
 from benchmarks.figures import Spread, table
 from benchmarks.peers.packages import NODE_PACKAGE, node_peers, python_peers
 from benchmarks.peers.python_driver import PEERS
@@ -30,7 +30,7 @@ def measure(*, rounds: int = ROUNDS, progress: Callable[[str], None]) -> dict[st
     """Return rates per CPU-second and our ratios. Raises MissingWorkload and PeersMissing."""
     python, modules = python_peers(), node_peers()
     workload = deep()
-    plain, seed, steps = batches(workload.commands), prepared(workload.seed), prepared(workload.steps)
+    plain = batches(workload.commands)
     rates: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="orderwire-bench-") as folder:
         flow = deep_flow(Path(folder))
@@ -46,7 +46,7 @@ def measure(*, rounds: int = ROUNDS, progress: Callable[[str], None]) -> dict[st
             progress(f"peers: round {number + 1} of {rounds}")
             found = {
                 OURS: len(workload.commands) / engine.engine_seconds(workload, plain),
-                OURS_BARE: len(steps) / engine.bare_seconds(workload, seed, steps),
+                OURS_BARE: len(workload.steps) / engine.bare_seconds(workload, BareBook()),
             }
             for name, command in commands.items():
                 found[name] = _peer(name, command, expected)

@@ -140,7 +140,7 @@ class Client:
             return
         operation.order_id = outcome.order.order_id
         if not outcome.duplicate:
-            operation.engine_seq, operation.fills = outcome.engine_seq, outcome.fills
+            operation.engine_seq, operation.fills = outcome.engine_seq, list(outcome.fills)
         if outcome.order.remaining_quantity and outcome.order.status in ("open", "partially_filled"):
             self._open.append(operation.order_id)
 

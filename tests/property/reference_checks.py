@@ -155,7 +155,7 @@ class ReferenceChecks(ReferenceGauges):
             results[name] = CheckResult(name, not failed, limit, used, shown.unit)
             if failed and code in (INVALID, RejectReason.NO_LIQUIDITY):
                 break
-        return Outcome(0, 0, checks=list(results.values()))
+        return Outcome(0, 0, checks=tuple(results.values()))
 
     # ---- permission ----------------------------------------------------------------------------
 

@@ -108,11 +108,11 @@ class ReferenceLedger:
         self.mention(account_id, asset)
 
     def mention(self, account_id: int, asset: str) -> None:
-        """A balance may have changed: it is stated after the command (the house's after the batch) if it did."""
+        """A balance may have changed: it is stated at the end of the batch, the house's last, if it did."""
         (self._house_mentioned if account_id in HOUSE else self._mentioned).append((account_id, asset))
 
     def _state_balances(self, mentioned: list[tuple[int, str]]) -> None:
-        for key in dict.fromkeys(mentioned):
+        for key in sorted(set(mentioned)):
             account_id, asset = key
             amounts = self.available(account_id, asset), self.held(account_id, asset)
             if amounts != self._stated.get(key, (0, 0)):
@@ -180,6 +180,7 @@ class ReferenceLedger:
     def seal(self) -> RefSealed:
         """Close the batch: compare each book with what was published last."""
         self.events = []
+        self._state_balances(self._mentioned)
         self._state_balances(self._house_mentioned)
         sealed = RefSealed({}, {}, [])
         for event in self._batch:

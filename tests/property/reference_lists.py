@@ -193,7 +193,7 @@ class ReferenceLists(ReferenceTriggers):
             if order.status is OrderStatus.OPEN:
                 self.execute(order)
         return lambda: Outcome(
-            0, 0, orders=[o.state() for o in orders], order_list_id=found.order_list_id, book=self.top(symbol)
+            0, 0, orders=tuple(o.state() for o in orders), order_list_id=found.order_list_id, book=self.top(symbol)
         )
 
     def accept(self, order: RefOrder, *, is_pending: bool = False) -> None:
@@ -218,7 +218,7 @@ class ReferenceLists(ReferenceTriggers):
         if first is None or first.order_list is None or not same_terms(first.terms, command.orders[0]):
             raise Refused(RejectReason.CLIENT_ORDER_ID_REUSED, "client_order_id")
         found = first.order_list
-        states = [o.state() for o in found.orders if o in self.open or o in self.closed]
+        states = tuple(o.state() for o in found.orders if o in self.open or o in self.closed)
         return Outcome(0, 0, duplicate=True, orders=states, order_list_id=found.order_list_id)
 
     def _crosses(self, terms: PlaceOrder) -> bool:

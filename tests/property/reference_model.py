@@ -70,7 +70,6 @@ class ReferenceModel(ReferenceTimers):
         self.end_of_command()
         self.compare_marks()
         outcome = answer if isinstance(answer, Outcome) else answer()
-        self._state_balances(self._mentioned)
         self.outcome = self.answer(outcome)
         return self.events
 
@@ -134,7 +133,7 @@ class ReferenceModel(ReferenceTimers):
         if command.atomic:
             return self._place_together(command)
         answers = [self._place_alone(terms) for terms in orders]
-        return lambda: Outcome(0, 0, results=[result_of(answer) for answer in answers])
+        return lambda: Outcome(0, 0, results=tuple(result_of(answer) for answer in answers))
 
     def _place_alone(self, terms: PlaceOrder) -> Answer:
         self.met = 0
@@ -153,7 +152,7 @@ class ReferenceModel(ReferenceTimers):
         pairs = list(zip(known, command.orders, strict=True))
         if all(order is not None and same_terms(order.terms, terms) for order, terms in pairs):
             states = [order.state() for order in known if order is not None]
-            return Outcome(0, 0, results=[BatchResult(order=state, duplicate=True) for state in states])
+            return Outcome(0, 0, results=tuple(BatchResult(order=state, duplicate=True) for state in states))
         if any(known):
             raise Refused(RejectReason.CLIENT_ORDER_ID_REUSED, "client_order_id")
         admitted: list[RefOrder] = []
@@ -166,7 +165,7 @@ class ReferenceModel(ReferenceTimers):
                     self._state_refusal(terms, refused.rejection)
                 results = [BatchResult(Rejection(INVALID, "orders")) for _ in command.orders]
                 results[len(admitted)] = BatchResult(refused.rejection)
-                return Outcome(0, 0, results=results)
+                return Outcome(0, 0, results=tuple(results))
         return self._execute_together(admitted)
 
     def _execute_together(self, admitted: list[RefOrder]) -> Answer:
@@ -184,7 +183,7 @@ class ReferenceModel(ReferenceTimers):
                 self.end(order, OrderReason.SLIPPAGE_CAP)
             else:
                 self.execute(order)
-        return lambda: Outcome(0, 0, results=[result_of(self._answer_order(order)) for order in admitted])
+        return lambda: Outcome(0, 0, results=tuple(result_of(self._answer_order(order)) for order in admitted))
 
     # ---- cancel and amend ----------------------------------------------------------------------
 
@@ -250,7 +249,7 @@ class ReferenceModel(ReferenceTimers):
         return lambda: self._answer_order(order, Priority.KEPT if keeps else Priority.LOST)
 
     def _answer_order(self, order: RefOrder, priority: Priority | None = None) -> Outcome:
-        fills, book = self.taken.get(order.order_id, []), self.top(order.terms.symbol)
+        fills, book = tuple(self.taken.get(order.order_id, [])), self.top(order.terms.symbol)
         return Outcome(0, 0, order=order.state(), fills=fills, book=book, priority=priority)
 
 

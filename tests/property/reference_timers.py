@@ -120,14 +120,14 @@ class ReferenceTimers(ReferenceLists):
         symbols = None if command.symbol is None else (command.symbol,)
         filters = command.side, command.label, command.session_id, command.order_list_id
         canceled = self.cancel_many(Selection(command.account_id, symbols, *filters), OrderReason.CANCEL_ALL)
-        return Outcome(0, 0, orders=[order.state() for order in canceled])
+        return Outcome(0, 0, orders=tuple(order.state() for order in canceled))
 
     def close_session(self, command: CloseSession) -> Outcome:
         """Cancel what a session placed."""
         self._account(command.account_id)
         selection = Selection(command.account_id, session_id=command.session_id)
         canceled = self.cancel_many(selection, OrderReason.DISCONNECT)
-        return Outcome(0, 0, orders=[order.state() for order in canceled])
+        return Outcome(0, 0, orders=tuple(order.state() for order in canceled))
 
     # ---- dead man's switch -----------------------------------------------------------------------
 

@@ -93,6 +93,11 @@ class Exchange:
     def seal(self) -> RefSealed:
         return self.model.seal()
 
+    def positions(self) -> list[PositionChanged]:
+        """Seal; return the positions that the batch stated, by account."""
+        accounts = self.seal().accounts
+        return [event for key in sorted(accounts) for event in accounts[key] if isinstance(event, PositionChanged)]
+
     def refusal(self) -> RejectReason | None:
         rejection = self.outcome.rejection
         return None if rejection is None else rejection.reason
@@ -138,9 +143,8 @@ def test_a_later_bid_takes_from_the_earlier_ask() -> None:
     exchange.enter(AUCTION)
     exchange.place(BOB, SELL, 1, 100)
     exchange.place(ANN, BUY, 1, 100)
-    events = exchange.enter(OPEN)
-    assert prints(events) == [(100, 1, 1, 2)]
-    fees = {event.account_id: event.fees for event in events if isinstance(event, PositionChanged)}
+    assert prints(exchange.enter(OPEN)) == [(100, 1, 1, 2)]
+    fees = {event.account_id: event.fees for event in exchange.positions()}
     assert fees == {ANN: "20", BOB: "10"}
 
 
@@ -305,7 +309,7 @@ def test_reduce_only_orders_shrink_with_the_position_newest_first() -> None:
     events = exchange.place(ANN, SELL, 5, 90)
     canceled = [event.order for event in events if isinstance(event, OrderCanceled)]
     assert [(order.quantity, order.reason) for order in canceled] == [(3, OrderReason.REDUCE_ONLY)] * 2
-    assert [event.quantity for event in events if isinstance(event, PositionChanged)] == [5, -5]
+    assert [event.quantity for event in exchange.positions()] == [5, -5]
 
 
 def test_a_throttle_is_stated_at_the_end_of_the_command() -> None:

@@ -73,7 +73,10 @@ def test_batch_is_the_unit_of_determinism(journals: list[list[Row]]) -> None:
 
 def orders(engine: Engine) -> dict[int, tuple[str, int, int, int]]:
     """Return what became of each order, time left out."""
-    return {n: (order.status, order.version, order.filled, order.fees) for n, order in engine.state.orders.items()}
+    return {
+        number: (order.state.status, order.state.version, order.state.filled_quantity, order.state.fees)
+        for number, order in engine.state.orders.items()
+    }
 
 
 def test_changing_one_command_changes_the_hash(journals: list[list[Row]], expected: list[Replayed]) -> None:

@@ -95,7 +95,7 @@ class Venue:
 
     def reduce(self, line: Line) -> None:
         """Lower an order in place."""
-        order = self.engine.state.orders[self.order_ids[line.oid]]
+        order = self.engine.state.orders[self.order_ids[line.oid]].state
         accepted(self.engine, AmendOrder(self.owner(line), order.order_id, quantity=order.quantity - line.quantity))
 
     def delete(self, line: Line) -> None:

@@ -9,7 +9,7 @@ import pytest
 ENGINE = Path(__file__).parents[2] / "app" / "engine"
 ALLOWED_IMPORTS = {
     "__future__", "app.domain", "app.engine", "app.errors", "bisect", "collections", "hashlib", "heapq", "msgspec",
-    "sortedcontainers", "typing",
+    "operator", "sortedcontainers", "typing",
 }  # fmt: skip
 FORBIDDEN_NAMES = {
     "float", "complex", "open", "print", "input", "eval", "exec", "compile", "__import__", "hash", "id", "globals",

@@ -1,5 +1,7 @@
 """Batches: orders placed by themselves, and orders placed together or not at all."""
 
+from collections.abc import Iterable
+
 import msgspec
 import pytest
 
@@ -43,14 +45,14 @@ def batch(*orders: PlaceOrder, atomic: bool = False, account_id: int = BOB) -> P
     return PlaceBatch(account_id, tuple(named), atomic)
 
 
-def results(engine: Engine, command: PlaceBatch) -> list[BatchResult]:
+def results(engine: Engine, command: PlaceBatch) -> tuple[BatchResult, ...]:
     """Apply a batch that must not be refused as a whole; returns what became of its orders."""
     accepted(engine, command)
     invariants.check(engine.state)
     return engine.outcome.results
 
 
-def words(found: list[BatchResult]) -> list[str]:
+def words(found: Iterable[BatchResult]) -> list[str]:
     """Return for each order its status, or the reason of its refusal."""
     return [
         each.order.status if each.order is not None else str(each.rejection and each.rejection.reason) for each in found

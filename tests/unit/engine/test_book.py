@@ -3,7 +3,8 @@
 import pytest
 
 from app.domain.commands import PlaceOrder
-from app.domain.enums import OrderType, Side
+from app.domain.enums import OrderStatus, OrderType, Side
+from app.domain.events import OrderState
 from app.domain.instrument import Instrument
 from app.domain.outcomes import BookTop
 from app.engine.book import Book
@@ -23,7 +24,9 @@ class Shelf:
 
     def add(self, order_id: int, side: Side, price: int, quantity: int) -> None:
         terms = PlaceOrder(ALICE, SYMBOL, side, OrderType.LIMIT, quantity, price)
-        order = Order(order_id, terms, Account(ALICE, "alice"), self.book, price)
+        state = OrderState(order_id, terms, OrderStatus.OPEN, 1, price, quantity, 0, 0, 0, None, 0, 0, 0)
+        account = Account(ALICE, "alice")
+        order = Order(state, account, self.book, account.balance(QUOTE), self.book.rates)
         self.orders[order_id] = order
         self.book.side(side).add(order)
 
@@ -153,5 +156,5 @@ def test_reference_price_is_last_trade_then_mid_then_configured() -> None:
     assert book.reference_price() == 50
     shelf.add(2, Side.SELL, 63, 1)
     assert book.reference_price() == 61
-    book.last_price = 99
+    book.move_last_price(99)
     assert book.reference_price() == 99

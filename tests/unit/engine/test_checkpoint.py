@@ -147,7 +147,7 @@ Look = Callable[[Engine], object]
     "look",
     [
         lambda engine: [order.order_id for order in engine.state.closed],
-        lambda engine: {number: order.snapshot() for number, order in engine.state.orders.items()},
+        lambda engine: {number: order.state for number, order in engine.state.orders.items()},
         lambda engine: {number: list(account.open_orders) for number, account in engine.state.accounts.items()},
         lambda engine: [queues(side) for book in engine.state.books.values() for side in (book.bids, book.asks)],
         lambda engine: {number: sorted(account.client_ids) for number, account in engine.state.accounts.items()},

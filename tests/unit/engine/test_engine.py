@@ -92,7 +92,7 @@ def test_outcome_of_a_refusal_has_the_refusal_alone() -> None:
     engine = engine_with()
     reason_of(engine, cancel(99))
     outcome = engine.outcome
-    assert (outcome.order, outcome.book, outcome.fills, outcome.orders) == (None, None, [], [])
+    assert (outcome.order, outcome.book, outcome.fills, outcome.orders) == (None, None, (), ())
 
 
 # ---- seal --------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def test_every_event_of_an_order_is_its_next_version() -> None:
     events += accepted(engine, amend(2, ALICE, price=100))
     assert [event.order.version for event in all_of(OrderEvent, events) if event.order.order_id == 2] == [1, 2, 3]
     assert only(OrderAccepted, events).order.version == 1
-    assert order(engine, 2).version == 3
+    assert order(engine, 2).state.version == 3
 
 
 def test_checkpoint_inside_a_batch_is_refused() -> None:

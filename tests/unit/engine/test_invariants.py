@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from app.domain.enums import OrderStatus
@@ -24,6 +25,12 @@ def lively() -> Engine:
     engine.apply(cancel(5))
     engine.seal()
     return engine
+
+
+def damaged(engine: Engine, order_id: int, **fields: object) -> None:
+    """Let an order say something else of itself."""
+    found = order(engine, order_id)
+    found.state = msgspec.structs.replace(found.state, **fields)
 
 
 def test_sound_state_passes() -> None:
@@ -85,7 +92,7 @@ def level_at_another_price(engine: Engine) -> None:
 
 
 def open_order_not_listed(engine: Engine) -> None:
-    order(engine, 5).status = OrderStatus.OPEN
+    damaged(engine, 5, status=OrderStatus.OPEN)
 
 
 def ended_order_in_the_book(engine: Engine) -> None:
@@ -93,16 +100,23 @@ def ended_order_in_the_book(engine: Engine) -> None:
 
 
 def overfilled(engine: Engine) -> None:
-    ended = order(engine, 5)
-    ended.filled = ended.quantity + 1
+    damaged(engine, 5, filled_quantity=2)
 
 
 def wrong_remaining(engine: Engine) -> None:
     order(engine, 5).remaining = 1
 
 
+def other_price(engine: Engine) -> None:
+    damaged(engine, 2, price=97)
+
+
+def stale_bounds(engine: Engine) -> None:
+    engine.state.books[SYMBOL].bounds.quantity_high += 1
+
+
 def filled_without_quantity(engine: Engine) -> None:
-    order(engine, 5).status = OrderStatus.FILLED
+    damaged(engine, 5, status=OrderStatus.FILLED)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +138,8 @@ def filled_without_quantity(engine: Engine) -> None:
         (ended_order_in_the_book, "wrong in the book"),
         (overfilled, "filled 2 of 1"),
         (wrong_remaining, "expected remaining 0, was 1"),
+        (other_price, "expected price 97, was 99"),
+        (stale_bounds, "bounds of other rules or prices"),
         (filled_without_quantity, "status and quantity differ"),
     ],
 )

@@ -8,6 +8,7 @@ from app.domain.enums import SelfTradePrevention
 from app.domain.events import BalanceChanged, Fill, OrderFilled, OrderPartiallyFilled
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.engine import invariants
+from app.engine.engine import Engine
 from tests.unit.engine.builders import (
     ALICE,
     BASE,
@@ -16,6 +17,7 @@ from tests.unit.engine.builders import (
     IOC,
     PERCENT,
     QUOTE,
+    RICH,
     accepted,
     all_of,
     amend,
@@ -117,7 +119,7 @@ def test_amend_that_the_balance_cannot_cover_changes_nothing() -> None:
     engine = engine_with(resting=[buy(ALICE, quantity=5, price=100)], balances={ALICE: {QUOTE: 600}})
     rejection = refused(engine, amend(1, ALICE, quantity=7))
     assert (rejection.reason, rejection.limit, rejection.actual) == ("insufficient_balance", "100", "200")
-    assert (order(engine, 1).quantity, order(engine, 1).remaining, order(engine, 1).version) == (5, 5, 1)
+    assert (order(engine, 1).state.quantity, order(engine, 1).remaining, order(engine, 1).state.version) == (5, 5, 1)
     assert (available(engine, ALICE, QUOTE), held(engine, ALICE, QUOTE)) == (100, 500)
     accepted(engine, amend(1, ALICE, quantity=6))
     assert available(engine, ALICE, QUOTE) == 0
@@ -126,7 +128,7 @@ def test_amend_that_the_balance_cannot_cover_changes_nothing() -> None:
 def test_amended_partly_filled_buy_holds_the_rest_and_the_fee_that_is_not_yet_charged() -> None:
     engine = engine_with(resting=[buy(ALICE, quantity=3, price=33)], taker_fee=PERCENT, maker_fee=PERCENT)
     accepted(engine, sell(BOB, quantity=1, price=33))
-    assert order(engine, 1).fees == 1  # 0.33 rounded up
+    assert order(engine, 1).state.fees == 1  # 0.33 rounded up
     accepted(engine, amend(1, ALICE, price=34))
     # Two lots at 34 are 68; the fee of all is ceil(0.33 + 0.68) = 2, of which 1 is paid.
     assert held(engine, ALICE, QUOTE) == 69
@@ -162,7 +164,7 @@ def test_many_small_fills_cost_no_more_than_one() -> None:
     events = accepted(engine, buy(ALICE, quantity=5, price=30))
     # 0.30, 0.60, 0.90, 1.20, 1.50 rounded up: 1, 1, 1, 2, 2; each fill pays the difference.
     assert [fill.fee for fill in fills_of(6, events)] == [1, 0, 0, 1, 0]
-    assert order(engine, 6).fees == 2
+    assert order(engine, 6).state.fees == 2
 
 
 def test_rebate_is_paid_rounded_down_and_cumulative() -> None:
@@ -171,7 +173,7 @@ def test_rebate_is_paid_rounded_down_and_cumulative() -> None:
     batches = [accepted(engine, buy(ALICE, quantity=1, price=30)) for _ in range(4)]
     # Rebates so far 0.30, 0.60, 0.90, 1.20: nothing is paid before the whole unit.
     assert [fill.fee for fill in fills_of(1, *batches)] == [0, 0, 0, -1]
-    assert order(engine, 1).fees == -1
+    assert order(engine, 1).state.fees == -1
     # Four takers pay ceil(0.60) = 1 each.
     assert available(engine, FEE_ACCOUNT_ID, QUOTE) == 3
 
@@ -233,26 +235,35 @@ def test_taker_then_maker_fills_of_one_order_share_one_rounding() -> None:
 # ---- what is stated ----------------------------------------------------------------------------
 
 
-def test_each_changed_balance_is_stated_once_per_command() -> None:
+def stated(engine: Engine) -> list[BalanceChanged]:
+    """Seal the batch; returns what it states of balances."""
+    return [event for _, events in engine.seal().accounts for event in all_of(BalanceChanged, events)]
+
+
+def test_each_changed_balance_is_stated_once_per_batch_as_its_last_command_left_it() -> None:
     engine = engine_with(resting=[sell(BOB, quantity=1, price=100), sell(BOB, quantity=1, price=101)])
-    events = accepted(engine, buy(ALICE, quantity=2, price=101))
-    stated = [(event.account_id, event.asset) for event in all_of(BalanceChanged, events)]
-    assert sorted(stated) == [(ALICE, BASE), (ALICE, QUOTE), (BOB, BASE), (BOB, QUOTE)]
+    for _ in range(2):
+        assert all_of(BalanceChanged, accepted(engine, buy(ALICE, quantity=1, price=101))) == []
+    events = stated(engine)
+    names = sorted((event.account_id, event.asset) for event in events)
+    assert names == [(ALICE, BASE), (ALICE, QUOTE), (BOB, BASE), (BOB, QUOTE)]
+    assert {event.engine_seq for event in events} == {engine.state.sequence}
+    assert {(e.account_id, e.asset): e.available for e in events}[ALICE, QUOTE] == str(RICH - 201)
+    assert stated(engine) == []
 
 
-def test_fee_account_is_stated_once_per_batch_with_its_sum() -> None:
+def test_house_accounts_are_stated_last_with_the_sum_of_the_batch() -> None:
     engine = engine_with(resting=[sell(BOB, quantity=3, price=100)], taker_fee=PERCENT)
     for _ in range(3):
-        assert FEE_ACCOUNT_ID not in [event.account_id for event in all_of(
-            BalanceChanged, accepted(engine, buy(ALICE, quantity=1, price=100)))]  # fmt: skip
-    stated = dict(engine.seal().accounts)[FEE_ACCOUNT_ID]
-    assert [(event.asset, event.available) for event in all_of(BalanceChanged, stated)] == [(QUOTE, "3")]
+        accepted(engine, buy(ALICE, quantity=1, price=100))
+    events = stated(engine)
+    assert (events[-1].account_id, events[-1].asset, events[-1].available) == (FEE_ACCOUNT_ID, QUOTE, "3")
 
 
 def test_balance_that_ends_where_it_was_is_not_stated() -> None:
     engine = engine_with()
-    events = accepted(engine, buy(ALICE, quantity=5, price=100, time_in_force=IOC))
-    assert all_of(BalanceChanged, events) == []
+    accepted(engine, buy(ALICE, quantity=5, price=100, time_in_force=IOC))
+    assert stated(engine) == []
 
 
 def test_external_account_mirrors_deposits_and_may_be_negative() -> None:

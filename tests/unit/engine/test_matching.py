@@ -200,8 +200,8 @@ def test_decremented_taker_trades_on_with_what_is_left() -> None:
     engine = engine_with(resting=[sell(ALICE, quantity=2, price=100), sell(quantity=9, price=100)])
     events = accepted(engine, buy(ALICE, quantity=5, price=100, stp=DECREMENT))
     assert trades(events) == [(2, 100, 3)]
-    taker = order(engine, 3)
-    assert (taker.status, taker.quantity, taker.filled) == (OrderStatus.FILLED, 3, 3)
+    taker = order(engine, 3).state
+    assert (taker.status, taker.quantity, taker.filled_quantity) == (OrderStatus.FILLED, 3, 3)
 
 
 def test_decrement_of_equals_cancels_both() -> None:
@@ -214,8 +214,8 @@ def test_decrement_of_a_partly_filled_maker_takes_only_what_is_open() -> None:
     engine = engine_with(resting=[sell(ALICE, quantity=5, price=100)])
     accepted(engine, buy(CAROL, quantity=2, price=100))
     accepted(engine, buy(ALICE, quantity=1, price=100, stp=DECREMENT))
-    maker = order(engine, 1)
-    assert (maker.quantity, maker.filled, maker.remaining, maker.status) == (4, 2, 2, OrderStatus.PARTIALLY_FILLED)
+    maker = order(engine, 1).state
+    assert (maker.quantity, maker.filled_quantity, maker.status) == (4, 2, OrderStatus.PARTIALLY_FILLED)
 
 
 @pytest.mark.parametrize("mode", list(SelfTradePrevention))
@@ -231,7 +231,7 @@ def test_prevented_match_is_stated_with_mode_price_and_quantity_and_is_no_trade(
 def test_reason_of_a_decrement_does_not_stick_to_later_events() -> None:
     engine = engine_with(resting=[sell(ALICE, quantity=5, price=100)])
     accepted(engine, buy(ALICE, quantity=1, price=100, stp=DECREMENT))
-    assert order(engine, 1).reason is OrderReason.SELF_TRADE
+    assert order(engine, 1).state.reason is OrderReason.SELF_TRADE
     events = accepted(engine, buy(CAROL, quantity=1, price=100))
     maker = only(OrderPartiallyFilled, events).order
     assert (maker.order_id, maker.reason) == (1, None)

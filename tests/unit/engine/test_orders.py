@@ -248,7 +248,7 @@ def test_cancel_by_either_id() -> None:
     accepted(engine, cancel(1))
     accepted(engine, CancelOrder(BOB, client_order_id="a"))
     assert bids(engine) == []
-    assert [order(engine, number).reason for number in (1, 2)] == [OrderReason.USER, OrderReason.USER]
+    assert [order(engine, number).state.reason for number in (1, 2)] == [OrderReason.USER, OrderReason.USER]
 
 
 def test_cancel_of_nothing_of_another_account_or_of_an_ended_order_is_refused() -> None:
@@ -289,7 +289,7 @@ def test_cancel_all_takes_what_matches_oldest_first() -> None:
     assert {state.reason for state in engine.outcome.orders} == {OrderReason.CANCEL_ALL}
     assert (bids(engine), asks(engine)) == ([(12, 1), (11, 1)], [(20, 1)])
     accepted(engine, cancel_all(BOB, symbol="NOPE"))
-    assert engine.outcome.orders == []
+    assert [state.order_id for state in engine.outcome.orders] == []
     accepted(engine, cancel_all(BOB, symbol=SYMBOL))
     assert [state.order_id for state in engine.outcome.orders] == [2, 3]
     assert reason_of(engine, cancel_all(STRANGER)) == "not_found"

@@ -79,14 +79,14 @@ def test_new_price_goes_to_the_back_of_its_new_level() -> None:
 def test_amend_to_what_it_is_changes_nothing() -> None:
     engine = two_in_a_queue()
     assert accepted(engine, amend(1, price=100, quantity=5)) == []
-    assert (engine.outcome.priority, order(engine, 1).version) == (Priority.KEPT, 1)
+    assert (engine.outcome.priority, order(engine, 1).state.version) == (Priority.KEPT, 1)
 
 
 def test_amend_is_of_the_total_quantity_filled_part_included() -> None:
     engine = two_in_a_queue()
     accepted(engine, sell(CAROL, quantity=2, price=100))
     accepted(engine, amend(1, quantity=3))
-    assert (order(engine, 1).filled, order(engine, 1).remaining) == (2, 1)
+    assert (order(engine, 1).state.filled_quantity, order(engine, 1).remaining) == (2, 1)
 
 
 @pytest.mark.parametrize("quantity", [1, 2])
@@ -177,9 +177,9 @@ def test_amend_takes_decimals_of_its_own_scale_and_refuses_what_is_no_multiple()
     engine = engine_with(tick_size="0.5", lot_size="2", resting=[buy(quantity=5, price=100)],
                          balances={BOB: {QUOTE: 10_000}})  # fmt: skip
     accepted(engine, AmendOrder(BOB, 1, 495, 8, price_scale=1, quantity_scale=0))
-    assert (order(engine, 1).price, order(engine, 1).quantity) == (99, 4)
+    assert (order(engine, 1).price, order(engine, 1).state.quantity) == (99, 4)
     accepted(engine, AmendOrder(BOB, 1, 4_900, 600, price_scale=2, quantity_scale=2))
-    assert (order(engine, 1).price, order(engine, 1).quantity) == (98, 3)
+    assert (order(engine, 1).price, order(engine, 1).state.quantity) == (98, 3)
     rejection = refused(engine, AmendOrder(BOB, 1, 493, price_scale=1))
     assert (rejection.reason, rejection.field) == ("invalid_price_tick", "price")
     rejection = refused(engine, AmendOrder(BOB, 1, quantity=7, quantity_scale=0))

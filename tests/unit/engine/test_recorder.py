@@ -16,7 +16,7 @@ def test_private_event_is_the_commands_and_its_accounts() -> None:
     recorder = Recorder(state)
     account = state.accounts[1]
     recorder.private(account, balance_event(1))
-    recorder.start()
+    recorder.events = []
     recorder.private(account, balance_event(2))
     assert recorder.events == [balance_event(2)]
     assert account.pending == [balance_event(1), balance_event(2)]
@@ -35,7 +35,7 @@ def test_outcome_shows_the_order_as_the_commands_last_event_of_it_does() -> None
     engine = engine_with(resting=[sell(ALICE, quantity=2, price=100), sell(ALICE, quantity=2, price=101)])
     events = accepted(engine, buy(BOB, quantity=4, price=101))
     filled = [event.order for event in events if isinstance(event, OrderFilled) and event.account_id == BOB]
-    assert [engine.outcome.order] == filled == [order(engine, filled[0].order_id).snapshot()]
+    assert [engine.outcome.order] == filled == [order(engine, filled[0].order_id).state]
 
 
 def test_outcome_shows_the_incoming_order_when_the_last_event_is_of_another_one() -> None:
@@ -44,7 +44,7 @@ def test_outcome_shows_the_incoming_order_when_the_last_event_is_of_another_one(
     assert only(OrderCanceled, events).order.reason is OrderReason.SELF_TRADE
     shown = engine.outcome.order
     assert shown is not None
-    assert shown == order(engine, shown.order_id).snapshot()
+    assert shown == order(engine, shown.order_id).state
     assert (shown.terms.quantity, shown.reason) == (3, None)
 
 

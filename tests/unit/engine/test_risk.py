@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.commands import PlaceOrder, SetLimits, UpdateAccount
 from app.domain.enums import AccountStatus, InstrumentStatus, OrderType, PostOnly, TimeInForce
-from app.engine.forms import INTEGER_MAX
+from app.engine.bounds import INTEGER_MAX
 from app.protocol.records import encode
 from tests.unit.engine.builders import (
     ALICE,

@@ -122,9 +122,9 @@ def test_a_canceled_order_is_compared_no_more() -> None:
 
 
 def marked() -> Engine:
-    """Return an engine with a mark price of 100 (from a mid) and a sell stop at a mark of 95."""
+    """Return an engine with a mark price of 100 (from a mid) and a sell stop at a mark of 94."""
     engine = engine_with([buy(BOB, quantity=9, price=90), sell(BOB, quantity=9, price=110)])
-    placed(engine, stop(ALICE, "sell", 1, 95, trigger_by=MARK))
+    placed(engine, stop(ALICE, "sell", 1, 94, trigger_by=MARK))
     return engine
 
 

@@ -1,0 +1,106 @@
+"""The bounds of a book admit exactly the plain limit orders that pass every ordered check."""
+
+import random
+
+import pytest
+
+from app.domain.commands import PlaceOrder, SetLimits, UpdateAccount
+from app.domain.enums import AccountStatus, InstrumentStatus, OrderType, PostOnly, Side, TimeInForce
+from app.engine import forms, risk
+from app.engine.bounds import INTEGER_MAX, Bounds
+from app.engine.engine import Engine
+from tests.unit.engine.builders import ALICE, BOB, PERCENT, SYMBOL, accepted, buy, engine_with, sell, update
+
+STREAMS = 40
+ORDERS = 400
+EDGES = (1, 2, 49, 50, 51, 99, 100, 101, 149, 150, 151, 200, 2**32, 2**62, INTEGER_MAX, INTEGER_MAX + 1)
+PLAIN = (TimeInForce.GTC, TimeInForce.IOC)
+
+
+def random_engine(choice: random.Random) -> Engine:
+    """Return an engine whose instrument has some filters, perhaps a last price, orders and limits."""
+    limits: dict[str, int | None] = {
+        "min_quantity": choice.choice((None, 1, 2, 50)),
+        "max_quantity": choice.choice((None, 100, 2**40, INTEGER_MAX)),
+        "min_notional": choice.choice((None, 1, 200)),
+        "max_notional": choice.choice((None, 10_000, 2**50, INTEGER_MAX)),
+    }
+    engine = engine_with(lot_size=choice.choice(("1", "5")), reference_price=100)
+    for command in (buy(BOB, quantity=50, price=choice.choice((90, 2**40))), sell(BOB, quantity=50, price=2**41)):
+        accepted(engine, command)
+    if choice.random() < 0.8:
+        accepted(engine, sell(ALICE, quantity=1, price=1))
+    engine.apply(update(**limits, price_band=choice.choice((None, None, 0, 50 * PERCENT))))
+    if choice.random() < 0.2:
+        engine.apply(update(status=choice.choice(list(InstrumentStatus))))
+    if choice.random() < 0.1:
+        engine.apply(UpdateAccount(ALICE, AccountStatus.FROZEN))
+    engine.apply(SetLimits({"open_orders": choice.choice((None, 0, 1, 5_000))}))
+    return engine
+
+
+def random_terms(choice: random.Random) -> PlaceOrder:
+    return PlaceOrder(
+        ALICE,
+        SYMBOL,
+        choice.choice((Side.BUY, Side.SELL)),
+        OrderType.LIMIT if choice.random() < 0.95 else choice.choice(list(OrderType)),
+        choice.choice(EDGES),
+        choice.choice((*EDGES, 90, 2**40, 2**41, 0, -1)),
+        choice.choice(PLAIN if choice.random() < 0.9 else list(TimeInForce)),
+        post_only=PostOnly.REJECT if choice.random() < 0.05 else None,
+    )
+
+
+def ordered_checks_pass(terms: PlaceOrder, engine: Engine) -> bool:
+    assert terms.price is not None
+    account, book = engine.state.accounts[ALICE], engine.state.books[SYMBOL]
+    found = (
+        risk.check_status(book, account, terms),
+        forms.check_form(terms, book, engine.state.timestamp_ns),
+        risk.check_numbers(book.instrument, terms.price, terms.quantity),
+        risk.check_sums(book, terms.side, terms.price, terms.quantity),
+        risk.check_band(book, terms.price),
+        risk.check_open_orders(account, engine.state.open_orders_max),
+    )
+    return all(rejection is None for rejection in found)
+
+
+@pytest.mark.parametrize("seed", range(STREAMS))
+def test_quick_admission_and_ordered_checks_agree(seed: int) -> None:
+    choice = random.Random(seed)
+    engine = random_engine(choice)
+    account, book = engine.state.accounts[ALICE], engine.state.books[SYMBOL]
+    # Without a last trade the band follows the mid, and the ordered checks decide alone.
+    follows = book.last_price is not None or book.instrument.price_band is None
+    for _ in range(ORDERS):
+        terms = random_terms(choice)
+        assert terms.price is not None
+        quick = risk.admits_plainly(terms, terms.price, account, book, engine.state.open_orders_max)
+        passes = ordered_checks_pass(terms, engine)
+        assert passes or not quick, f"seed {seed}: {terms} is admitted and breaks a rule"
+        is_plain = terms.type is OrderType.LIMIT and terms.time_in_force in PLAIN and terms.post_only is None
+        if is_plain and follows and book.instrument.status is InstrumentStatus.OPEN:
+            assert quick == passes, f"seed {seed}: {terms} passes every check and is not admitted at once"
+
+
+def test_both_answers_come_up_often() -> None:
+    counts = {True: 0, False: 0}
+    for seed in range(STREAMS):
+        choice = random.Random(seed)
+        engine = random_engine(choice)
+        for _ in range(ORDERS):
+            counts[ordered_checks_pass(random_terms(choice), engine)] += 1
+    assert min(counts.values()) > STREAMS * ORDERS // 50, counts
+
+
+def test_band_follows_the_last_price_and_stays_within_the_integers() -> None:
+    instrument = engine_with(price_band=50 * PERCENT, reference_price=100).state.books[SYMBOL].instrument
+    bounds = Bounds(instrument, None)
+    assert bounds.price_low > bounds.price_high
+    for last, low, high in ((100, 50, 150), (1, 1, 1), (INTEGER_MAX, INTEGER_MAX - INTEGER_MAX // 2, INTEGER_MAX)):
+        bounds.follow(last)
+        assert (bounds.price_low, bounds.price_high) == (low, high)
+        assert bounds == Bounds(instrument, last)
+    bounds.follow(None)
+    assert bounds.price_low > bounds.price_high
