@@ -23,6 +23,9 @@ class Resting:
 
     __slots__ = ("ahead", "behind", "level", "price", "remaining")
 
+    extras = None
+    """No iceberg among them."""
+
     def __init__(self, price: int, remaining: int) -> None:
         self.price = price
         self.remaining = remaining
