@@ -45,7 +45,7 @@ def measure(*, rounds: int = ROUNDS, progress: Callable[[str], None]) -> dict[st
         for number in range(rounds):
             progress(f"peers: round {number + 1} of {rounds}")
             found = {
-                OURS: len(workload.commands) / engine.engine_seconds(workload, plain),
+                OURS: len(workload.commands) / engine.engine_run(workload, plain).seconds,
                 OURS_BARE: len(workload.steps) / engine.bare_seconds(workload, BareBook()),
             }
             for name, command in commands.items():
