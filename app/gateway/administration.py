@@ -15,21 +15,16 @@ from app.domain.commands import (
     Withdraw,
 )
 from app.domain.decimals import Step, parse_decimal
-from app.domain.enums import OrderType
 from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
 from app.errors import ApiError
 from app.gateway.numbers import amount_units, price_ticks, quantity_lots, rate_units, steps
-from app.gateway.refusals import refused
 from app.link.client import LinkClient
 from app.protocol import schemas, shapes
 from app.protocol.ports import Instruments
+from app.protocol.rejections import rejection_error
 
 CATALOG_WAIT_S = 2.0
-
-
-ORDER_TYPES_SERVED = (OrderType.LIMIT, OrderType.MARKET)
-"""Of an instrument that names none: the API does not take the fields of the others yet."""
 
 
 class AdministrationGateway:
@@ -74,7 +69,7 @@ class AdministrationGateway:
             None if request.max_slippage is None else rate_units(request.max_slippage, "max_slippage"),
             rate_units(request.maker_fee, "maker_fee"),
             rate_units(request.taker_fee, "taker_fee"),
-            ORDER_TYPES_SERVED if request.order_types is None else tuple(request.order_types),
+            None if request.order_types is None else tuple(request.order_types),
             request.status,
         )
         outcome = await self._submit(command)
@@ -133,7 +128,7 @@ class AdministrationGateway:
     async def _submit(self, command: Command) -> Outcome:
         outcome = await self._link.submit(command)
         if outcome.rejection is not None:
-            raise refused(outcome.rejection, self._instruments)
+            raise rejection_error(outcome.rejection, self._instruments)
         return outcome
 
 

@@ -1,6 +1,6 @@
-"""Decimal text of requests to the engine's integers, and the engine's limits back to decimal text."""
+"""Decimal text of requests to the engine's integers."""
 
-from app.domain.decimals import Step, count_steps, format_scaled, format_steps, parse_decimal, to_steps
+from app.domain.decimals import Step, count_steps, format_steps, parse_decimal, to_steps
 from app.domain.instrument import RATE_SCALE_DIGITS, Instrument
 from app.errors import ApiError
 
@@ -48,16 +48,3 @@ def rate_units(text: str, field: str) -> int:
     if units is None or units > INTEGER_MAX:
         raise ApiError("invalid_request", f"expected a fraction with at most {RATE_SCALE_DIGITS} decimals", field=field)
     return -units if negative else units
-
-
-def limit_text(value: str | None, unit: str | None, instrument: Instrument | None, scale: int | None) -> str | None:
-    """Return a rejection's integer as the client's number, by its unit: ticks, lots, a count or an asset's amount."""
-    if value is None:
-        return None
-    if instrument is not None and unit == "ticks":
-        return format_steps(int(value), instrument.tick)
-    if instrument is not None and unit == "lots":
-        return format_steps(int(value), instrument.lot)
-    if scale is not None and unit != "count":
-        return format_scaled(int(value), scale)
-    return value

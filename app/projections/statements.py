@@ -19,14 +19,16 @@ SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5:
 """
 _ORDERS = """
 INSERT INTO orders (account_id, order_id, client_order_id, symbol, side, label, status, version, price, quantity,
-    filled_quantity, notional, fees, reason, created_ns, updated_ns, engine_seq, terms)
+    filled_quantity, notional, fees, reason, created_ns, updated_ns, engine_seq, display_quantity, trigger_price,
+    order_list_id, terms)
 SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[],
-    $15::bigint[], $16::bigint[], $17::bigint[], $18::bytea[])
+    $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bytea[])
 ON CONFLICT (account_id, order_id) DO UPDATE SET status = excluded.status, version = excluded.version,
     price = excluded.price, quantity = excluded.quantity, filled_quantity = excluded.filled_quantity,
     notional = excluded.notional, fees = excluded.fees, reason = excluded.reason,
-    updated_ns = excluded.updated_ns, engine_seq = excluded.engine_seq
+    updated_ns = excluded.updated_ns, engine_seq = excluded.engine_seq,
+    display_quantity = excluded.display_quantity, trigger_price = excluded.trigger_price
 """
 _FILLS = """
 INSERT INTO fills (account_id, account_seq, order_id, client_order_id, symbol, side, trade_id, price, quantity, fee,
@@ -141,6 +143,9 @@ def _order_rows(changes: Changes) -> Iterator[tuple[object, ...]]:
             order.created_ns,
             order.updated_ns,
             order.engine_seq,
+            order.display_quantity,
+            order.trigger_price,
+            order.order_list_id,
             encode(terms),
         )
 

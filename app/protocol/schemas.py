@@ -220,8 +220,17 @@ class Order(msgspec.Struct, kw_only=True):
     time_in_force: TimeInForce
     price: str | None
     quantity: str
+    quote_quantity: str | None = None
+    """Of a market buy by money: what it may spend, fees included."""
     display_quantity: str | None = None
     trigger_price: str | None = None
+    """As it stands now: a trailing stop's follows the market."""
+    trigger_by: TriggerBy | None = None
+    trailing_offset: str | None = None
+    post_only: PostOnly | None = None
+    reduce_only: bool = False
+    expire_at: str | None = None
+    order_list_id: str | None = None
     status: OrderStatus
     filled_quantity: str
     remaining_quantity: str

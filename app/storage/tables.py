@@ -118,11 +118,15 @@ orders = Table(
     Column("created_ns", BigInteger, nullable=False),
     Column("updated_ns", BigInteger, nullable=False),
     Column("engine_seq", BigInteger, nullable=False),
+    Column("display_quantity", BigInteger),
+    Column("trigger_price", BigInteger),
+    Column("order_list_id", BigInteger),
     # The order's PlaceOrder as msgpack: what never changes is kept whole, not column by column.
     Column("terms", LargeBinary, nullable=False),
 )
 # Not unique: the engine decides what a repeated id means, and a projection must never refuse a fact.
 Index(None, orders.c.account_id, orders.c.client_order_id, postgresql_where=orders.c.client_order_id.is_not(None))
+Index(None, orders.c.account_id, orders.c.order_list_id, postgresql_where=orders.c.order_list_id.is_not(None))
 IS_OPEN = orders.c.status.in_([literal_column(f"'{status}'") for status in OPEN_STATUSES])
 Index("ix_orders_open", orders.c.account_id, orders.c.order_id, postgresql_where=IS_OPEN)
 

@@ -148,6 +148,9 @@ def upgrade() -> None:
         sa.Column("created_ns", sa.BigInteger(), nullable=False),
         sa.Column("updated_ns", sa.BigInteger(), nullable=False),
         sa.Column("engine_seq", sa.BigInteger(), nullable=False),
+        sa.Column("display_quantity", sa.BigInteger(), nullable=True),
+        sa.Column("trigger_price", sa.BigInteger(), nullable=True),
+        sa.Column("order_list_id", sa.BigInteger(), nullable=True),
         sa.Column("terms", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("account_id", "order_id", name=op.f("pk_orders")),
     )
@@ -157,6 +160,13 @@ def upgrade() -> None:
         ["account_id", "client_order_id"],
         unique=False,
         postgresql_where=sa.text("client_order_id IS NOT NULL"),
+    )
+    op.create_index(
+        op.f("ix_orders_account_id_order_list_id"),
+        "orders",
+        ["account_id", "order_list_id"],
+        unique=False,
+        postgresql_where=sa.text("order_list_id IS NOT NULL"),
     )
     op.create_index(
         "ix_orders_open",

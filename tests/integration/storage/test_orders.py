@@ -71,6 +71,9 @@ FULL = OrderState(
     created_ns=LARGEST - 1,
     updated_ns=LARGEST,
     engine_seq=1,
+    display_quantity=LARGEST,
+    trigger_price=LARGEST,
+    order_list_id=LARGEST,
 )
 BARE = msgspec.structs.replace(
     FULL,
@@ -78,6 +81,9 @@ BARE = msgspec.structs.replace(
     terms=PlaceOrder(account_id=7001, symbol="AAPL", side=Side.BUY, type=OrderType.MARKET, quantity=1),
     status=OrderStatus.UNTRIGGERED,
     reason=None,
+    display_quantity=None,
+    trigger_price=None,
+    order_list_id=None,
 )
 
 
