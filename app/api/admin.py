@@ -18,18 +18,20 @@ from app.domain.decimals import format_scaled, parse_decimal
 from app.domain.enums import AccountStatus, KillSwitchScope
 from app.domain.identity import SCOPES
 from app.errors import ApiError
-from app.protocol import schemas
+from app.protocol import admin_schemas, schemas
 
 router = APIRouter(prefix="/v1/admin", tags=["administration"])
-AssetBody = Annotated[schemas.AssetRequest, Depends(JsonBody(schemas.AssetRequest))]
-InstrumentBody = Annotated[schemas.InstrumentRequest, Depends(JsonBody(schemas.InstrumentRequest))]
-InstrumentEditBody = Annotated[schemas.InstrumentEditRequest, Depends(JsonBody(schemas.InstrumentEditRequest))]
-AccountBody = Annotated[schemas.AccountRequest, Depends(JsonBody(schemas.AccountRequest))]
-AccountEditBody = Annotated[schemas.AccountEditRequest, Depends(JsonBody(schemas.AccountEditRequest))]
-TransferBody = Annotated[schemas.TransferRequest, Depends(JsonBody(schemas.TransferRequest))]
+AssetBody = Annotated[admin_schemas.AssetRequest, Depends(JsonBody(admin_schemas.AssetRequest))]
+InstrumentBody = Annotated[admin_schemas.InstrumentRequest, Depends(JsonBody(admin_schemas.InstrumentRequest))]
+InstrumentEditBody = Annotated[
+    admin_schemas.InstrumentEditRequest, Depends(JsonBody(admin_schemas.InstrumentEditRequest))
+]
+AccountBody = Annotated[admin_schemas.AccountRequest, Depends(JsonBody(admin_schemas.AccountRequest))]
+AccountEditBody = Annotated[admin_schemas.AccountEditRequest, Depends(JsonBody(admin_schemas.AccountEditRequest))]
+TransferBody = Annotated[admin_schemas.TransferRequest, Depends(JsonBody(admin_schemas.TransferRequest))]
 KeyBody = Annotated[schemas.ApiKeyRequest, Depends(JsonBody(schemas.ApiKeyRequest))]
-KillSwitchBody = Annotated[schemas.KillSwitchRequest, Depends(JsonBody(schemas.KillSwitchRequest))]
-LimitsBody = Annotated[schemas.LimitsRequest, Depends(JsonBody(schemas.LimitsRequest))]
+KillSwitchBody = Annotated[admin_schemas.KillSwitchRequest, Depends(JsonBody(admin_schemas.KillSwitchRequest))]
+LimitsBody = Annotated[admin_schemas.LimitsRequest, Depends(JsonBody(admin_schemas.LimitsRequest))]
 
 
 class AssetAnswer(msgspec.Struct):
@@ -220,7 +222,9 @@ async def get_engine(_: Admin, __: NoQuery, administration: AdministrationDep) -
     return json_answer(await administration.engine_status())
 
 
-def _transfer_answer(account_id: int, body: schemas.TransferRequest, engine_seq: int, duplicate: bool) -> Response:
+def _transfer_answer(
+    account_id: int, body: admin_schemas.TransferRequest, engine_seq: int, duplicate: bool
+) -> Response:
     amount = parse_decimal(body.amount)
     assert amount is not None, "expected the schema to admit decimals only"  # noqa: S101  # its pattern is the grammar
     text = format_scaled(amount.mantissa, amount.scale)

@@ -17,7 +17,7 @@ from app.api.reads import account_snapshot, instrument_of, known_symbol
 from app.domain.enums import OrderStatus, Side
 from app.domain.events import OrderState
 from app.errors import ApiError
-from app.protocol import schemas
+from app.protocol import fields, schemas
 from app.protocol.ports import Instruments
 from app.protocol.shapes import order_shape
 from app.protocol.timestamps import timestamp_ns
@@ -27,20 +27,21 @@ router = APIRouter(tags=["orders"])
 CURSOR_KIND = "orders"
 PlaceBody = Annotated[schemas.PlaceOrderRequest, Depends(JsonBody(schemas.PlaceOrderRequest))]
 CancelAfterBody = Annotated[schemas.CancelAfterRequest, Depends(JsonBody(schemas.CancelAfterRequest))]
+BatchBody = Annotated[schemas.BatchRequest, Depends(JsonBody(schemas.BatchRequest))]
 AmendBody = Annotated[schemas.AmendOrderRequest, Depends(JsonBody(schemas.AmendOrderRequest))]
 
 
 class OrdersQuery(ListQuery, frozen=True, kw_only=True):
     """Which of the account's orders are listed; all given filters must match."""
 
-    symbol: schemas.SymbolText | None = None
+    symbol: fields.SymbolText | None = None
     status: OrderStatus | None = None
     side: Side | None = None
-    since: schemas.Timestamp | None = None
+    since: fields.Timestamp | None = None
     """Created at or after."""
-    until: schemas.Timestamp | None = None
+    until: fields.Timestamp | None = None
     """Created before."""
-    label: schemas.Label | None = None
+    label: fields.Label | None = None
 
 
 OrdersParameters = Annotated[OrdersQuery, Depends(QueryOf(OrdersQuery))]
@@ -59,6 +60,16 @@ async def place_order(
         await signature.spend(principal, fail_closed=False)
     placed = await entry.place(principal, body)
     return json_answer(placed, 200 if placed.duplicate else 201)
+
+
+@router.post("/v1/orders/batch", openapi_extra=answer(schemas.PlacedBatch))
+async def place_batch(principal: Trader, _: NoQuery, body: BatchBody, entry: OrderEntryDep) -> Response:
+    """Place up to 50 orders in one command: each by itself, or with `atomic` all of them or none.
+
+    Every order has a client_order_id, so that repeating the batch is safe. The answer has one result for
+    each order, in their order: the order, or the error that refused it.
+    """
+    return json_answer(await entry.place_batch(principal, body))
 
 
 @router.patch("/v1/orders/{order_id}", openapi_extra=answer(schemas.AmendedOrder))

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from app.api.validation import repeated_field
 from app.domain.enums import Side
 from app.errors import ApiError
-from app.protocol.schemas import Label, SymbolText
+from app.protocol.fields import Label, SymbolText
 from app.protocol.validation import invalid_request
 
 LIMIT_DEFAULT = 100

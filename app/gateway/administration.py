@@ -20,7 +20,7 @@ from app.domain.outcomes import Outcome
 from app.errors import ApiError
 from app.gateway.numbers import amount_units, price_ticks, quantity_lots, rate_units, steps
 from app.link.client import LinkClient
-from app.protocol import schemas, shapes
+from app.protocol import admin_schemas, schemas, shapes
 from app.protocol.ports import Instruments
 from app.protocol.rejections import rejection_error
 
@@ -34,11 +34,11 @@ class AdministrationGateway:
         self._link = link
         self._instruments = instruments
 
-    async def create_asset(self, request: schemas.AssetRequest) -> int:
+    async def create_asset(self, request: admin_schemas.AssetRequest) -> int:
         """Add an asset."""
         return (await self._submit(CreateAsset(request.asset, request.scale))).engine_seq
 
-    async def create_instrument(self, request: schemas.InstrumentRequest) -> tuple[schemas.InstrumentShape, int]:
+    async def create_instrument(self, request: admin_schemas.InstrumentRequest) -> tuple[schemas.InstrumentShape, int]:
         """List an instrument; its numbers are converted with the tick and lot of the same body."""
         tick, lot = _step(request.tick_size, "tick_size"), _step(request.lot_size, "lot_size")
         quote_scale = self._instruments.asset_scale(request.quote)
@@ -76,7 +76,7 @@ class AdministrationGateway:
         return shapes.instrument_shape(_listed(outcome)), outcome.engine_seq
 
     async def edit_instrument(
-        self, symbol: str, request: schemas.InstrumentEditRequest
+        self, symbol: str, request: admin_schemas.InstrumentEditRequest
     ) -> tuple[schemas.InstrumentShape, int]:
         """Change status, filters or fees."""
         instrument = self._instruments.get(symbol)
@@ -91,26 +91,26 @@ class AdministrationGateway:
         assert outcome.account_id is not None  # noqa: S101  # an opened account has its id
         return outcome.account_id, outcome.engine_seq, outcome.duplicate
 
-    async def edit_account(self, account_id: int, request: schemas.AccountEditRequest) -> int:
+    async def edit_account(self, account_id: int, request: admin_schemas.AccountEditRequest) -> int:
         """Freeze or reactivate."""
         return (await self._submit(UpdateAccount(account_id, request.status))).engine_seq
 
-    async def deposit(self, account_id: int, request: schemas.TransferRequest) -> tuple[int, bool]:
+    async def deposit(self, account_id: int, request: admin_schemas.TransferRequest) -> tuple[int, bool]:
         """Credit from outside."""
         outcome = await self._submit(Deposit(account_id, request.asset, self._amount(request), request.transfer_id))
         return outcome.engine_seq, outcome.duplicate
 
-    async def withdraw(self, account_id: int, request: schemas.TransferRequest) -> tuple[int, bool]:
+    async def withdraw(self, account_id: int, request: admin_schemas.TransferRequest) -> tuple[int, bool]:
         """Debit to outside."""
         outcome = await self._submit(Withdraw(account_id, request.asset, self._amount(request), request.transfer_id))
         return outcome.engine_seq, outcome.duplicate
 
-    async def set_limits(self, request: schemas.LimitsRequest) -> int:
+    async def set_limits(self, request: admin_schemas.LimitsRequest) -> int:
         """Set the limits of the whole exchange."""
         most = None if request.open_orders is None else str(request.open_orders)
         return (await self._submit(SetLimits({"open_orders": most}))).engine_seq
 
-    async def set_kill_switch(self, request: schemas.KillSwitchRequest) -> tuple[int, bool]:
+    async def set_kill_switch(self, request: admin_schemas.KillSwitchRequest) -> tuple[int, bool]:
         """Stop trading of a scope, or allow it again."""
         command = SetKillSwitch(request.scope, request.target, request.on, request.note)
         outcome = await self._submit(command)
@@ -120,7 +120,7 @@ class AdministrationGateway:
         """Return where the leader stands."""
         return msgspec.structs.asdict(await self._link.status())
 
-    def _amount(self, request: schemas.TransferRequest) -> str:
+    def _amount(self, request: admin_schemas.TransferRequest) -> str:
         scale = self._instruments.asset_scale(request.asset)
         if scale is None:
             raise ApiError("invalid_request", "there is no such asset", status=422, field="asset")
@@ -133,7 +133,7 @@ class AdministrationGateway:
         return outcome
 
 
-def filter_changes(request: schemas.InstrumentEditRequest, instrument: Instrument) -> dict[str, int | None]:
+def filter_changes(request: admin_schemas.InstrumentEditRequest, instrument: Instrument) -> dict[str, int | None]:
     """Return the changes of an edit in the engine's integers; what is unset is left out."""
     changes: dict[str, int | None] = {}
     given: dict[str, str | None] = {}

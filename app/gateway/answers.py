@@ -2,8 +2,10 @@
 
 from app.domain.events import Fill, OrderState
 from app.domain.instrument import Instrument
-from app.domain.outcomes import Outcome
+from app.domain.outcomes import CheckResult, Outcome
 from app.protocol import schemas, shapes
+from app.protocol.ports import Instruments
+from app.protocol.rejections import number_text
 
 
 def order_members(outcome: Outcome, instrument: Instrument) -> dict[str, object]:
@@ -29,3 +31,26 @@ def fill_shapes(
 ) -> list[schemas.Fill]:
     """Return an order's fills of one command."""
     return [shapes.fill_shape(fill, order, instrument, timestamp_ns) for fill in fills]
+
+
+def checked_order(outcome: Outcome, instruments: Instruments, instrument: Instrument) -> schemas.CheckedOrder:
+    """Return the answer of an order that was only validated."""
+
+    def shape(check: CheckResult) -> schemas.OrderCheck:
+        limit, used, headroom = [
+            number_text(number, check.unit, instruments, instrument)
+            for number in (check.limit, check.used, _headroom(check))
+        ]
+        return schemas.OrderCheck(check=check.check, passed=check.passed, limit=limit, used=used, headroom=headroom)
+
+    checks = [shape(check) for check in outcome.checks]
+    valid = all(check.passed for check in checks)
+    return schemas.CheckedOrder(valid=valid, checks=checks, engine_seq=outcome.engine_seq)
+
+
+def _headroom(check: CheckResult) -> str | None:
+    """Return the distance from the limit: of a lower bound too it is positive when the check passed."""
+    if check.limit is None or check.used is None:
+        return None
+    distance = abs(int(check.limit) - int(check.used))
+    return str(distance if check.passed else -distance)

@@ -1,15 +1,27 @@
 """The gateway's order calls: check what needs no engine, submit, render the outcome."""
 
 from collections import OrderedDict
+from functools import partial
 
 from app import metrics
-from app.domain.commands import CancelAll, CancelOrder, Command, PlaceOrder, SetCancelAfter
+from app.domain.commands import (
+    CancelAll,
+    CancelOrder,
+    CheckOrder,
+    CloseSession,
+    Command,
+    PlaceBatch,
+    PlaceList,
+    PlaceOrder,
+    SetCancelAfter,
+)
 from app.domain.enums import Side
 from app.domain.identity import Principal
 from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
 from app.errors import ApiError
-from app.gateway.answers import order_members, placed_order
+from app.gateway.answers import checked_order, order_members, placed_order
+from app.gateway.batches import BatchPlan
 from app.gateway.terms import amend_command, deadline_left_ms, order_number, place_command
 from app.protocol import schemas, shapes
 from app.protocol.ports import CommandLink, Instruments
@@ -75,6 +87,7 @@ class OrderGateway:
         symbol: str | None = None,
         side: Side | None = None,
         label: str | None = None,
+        order_list_id: str | None = None,
         session_id: str | None = None,
     ) -> schemas.CanceledOrders:
         """Cancel every open order that matches, atomically."""
@@ -82,16 +95,51 @@ class OrderGateway:
             self._instrument(principal, symbol)
         elif principal.symbols is not None:
             raise ApiError("forbidden", "these credentials are limited to instruments: name the symbol", field="symbol")
-        command = CancelAll(principal.account_id, symbol, side, label)
+        list_number = None if order_list_id is None else order_number(order_list_id)
+        command = CancelAll(principal.account_id, symbol, side, label, order_list_id=list_number)
         outcome = await self._submit(principal, command, session_id)
-        canceled = []
-        for state in outcome.orders:
-            instrument = self._instruments.get(state.terms.symbol)
-            if instrument is not None:
-                canceled.append(shapes.order_shape(state, instrument))
-        return schemas.CanceledOrders(engine_seq=outcome.engine_seq, canceled=canceled)
+        return schemas.CanceledOrders(engine_seq=outcome.engine_seq, canceled=self._shapes(outcome))
 
-    async def cancel_after(self, principal: Principal, request: schemas.CancelAfterRequest) -> schemas.CancelAfter:
+    async def place_batch(
+        self, principal: Principal, request: schemas.BatchRequest, *, session_id: str | None = None
+    ) -> schemas.PlacedBatch:
+        """Place several orders in one command, each by itself or all of them or none."""
+        plan = BatchPlan(request, partial(self._terms, principal, session_id=session_id))
+        if plan.commands:
+            deadline_ms = deadline_left_ms([order.deadline for order in request.orders])
+            command = PlaceBatch(principal.account_id, plan.commands, request.atomic)
+            plan.take(await self._submit(principal, command, session_id, deadline_ms))
+        return plan.answer(self._instruments)
+
+    async def place_list(
+        self, principal: Principal, request: schemas.OrderListRequest, *, session_id: str | None = None
+    ) -> schemas.PlacedList:
+        """Place orders that depend on each other."""
+        orders = request.orders
+        commands = tuple([self._terms(principal, order, session_id=session_id) for order in orders])
+        command = PlaceList(principal.account_id, request.kind, commands)
+        deadline_ms = deadline_left_ms([order.deadline for order in orders])
+        outcome = await self._submit(principal, command, session_id, deadline_ms)
+        return schemas.PlacedList(
+            order_list_id=str(outcome.order_list_id),
+            orders=self._shapes(outcome),
+            duplicate=outcome.duplicate,
+            engine_seq=outcome.engine_seq,
+        )
+
+    async def check(self, principal: Principal, request: schemas.PlaceOrderRequest) -> schemas.CheckedOrder:
+        """Run every check of an order without placing it."""
+        command = CheckOrder(self._terms(principal, request, session_id=None))
+        outcome = await self._submit(principal, command, None, deadline_left_ms([request.deadline]))
+        return checked_order(outcome, self._instruments, self._instrument(principal, request.symbol))
+
+    async def close_session(self, account_id: int, session_id: str) -> None:
+        """Cancel what a session placed."""
+        await self._link.submit(CloseSession(account_id, session_id))
+
+    async def cancel_after(
+        self, principal: Principal, request: schemas.CancelAfterRequest, *, session_id: str | None = None
+    ) -> schemas.CancelAfter:
         """Arm the account's dead man's switch anew, or disarm it."""
         symbols = request.symbols
         if symbols is None and principal.symbols is not None and request.timeout_ms:
@@ -104,13 +152,22 @@ class OrderGateway:
             None if symbols is None else tuple(symbols),
             request.keep_protective,
         )
-        outcome = await self._submit(principal, command, None)
+        outcome = await self._submit(principal, command, session_id)
         at = None if outcome.trigger_ns is None else shapes.timestamp_text(outcome.trigger_ns)
         return schemas.CancelAfter(outcome.engine_seq, at)
 
     def acknowledged_seq(self, account_id: int) -> int:
         """Return the highest engine_seq this replica acknowledged for the account, 0 if none."""
         return self._acknowledged.get(account_id, 0)
+
+    def _terms(self, principal: Principal, request: schemas.PlaceOrderRequest, *, session_id: str | None) -> PlaceOrder:
+        instrument = self._instrument(principal, request.symbol)
+        return place_command(principal.account_id, request, instrument, session_id)
+
+    def _shapes(self, outcome: Outcome) -> list[schemas.Order]:
+        """Return the orders of an outcome whose instruments this replica knows."""
+        known = [(state, self._instruments.get(state.terms.symbol)) for state in outcome.orders]
+        return [shapes.order_shape(state, instrument) for state, instrument in known if instrument is not None]
 
     def _instrument(self, principal: Principal, symbol: str) -> Instrument:
         instrument = self._instruments.get(symbol)
@@ -138,7 +195,7 @@ class OrderGateway:
         self._remember(principal.account_id, outcome.engine_seq)
         metrics.ORDERS.labels(_code_of(outcome)).inc()
         if outcome.rejection is not None:
-            symbol = command.symbol if isinstance(command, PlaceOrder) else None
+            symbol = symbol_of(command)
             instrument = None if symbol is None else self._instruments.get(symbol)
             raise rejection_error(outcome.rejection, self._instruments, instrument)
         return outcome
@@ -149,6 +206,18 @@ class OrderGateway:
         acknowledged.move_to_end(account_id)
         if len(acknowledged) > ACKNOWLEDGED_ACCOUNTS_MAX:
             acknowledged.popitem(last=False)
+
+
+def symbol_of(command: Command) -> str | None:
+    """Return the instrument that a refusal of the command would speak of, where the command names it."""
+    match command:
+        case PlaceOrder():
+            return command.symbol
+        case PlaceList(orders=(first, *_)):
+            return first.symbol
+        case CheckOrder():
+            return command.order.symbol
+    return None
 
 
 def _code_of(outcome: Outcome) -> str:

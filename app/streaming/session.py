@@ -7,9 +7,8 @@ on the spot. A session that must end gets a close code; the endpoint does the re
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from app.domain.identity import Principal
 from app.errors import ApiError
@@ -20,10 +19,11 @@ from app.protocol.codes import CODES
 from app.protocol.messages import AnyClientMessage, ServerFrame, decode_client, echo_id, encode_frame
 from app.protocol.ports import Authenticator, OrderEntry
 from app.protocol.problems import problem_of
-from app.protocol.schemas import CanceledOrders, Problem
+from app.protocol.schemas import Problem
 from app.protocol.shapes import timestamp_text
 from app.streaming.hub import Beat, Hub
 from app.streaming.limits import MessageRate, SessionLimits
+from app.streaming.order_calls import order_call, result_frame
 from app.streaming.order_lane import OrderAnswer, OrderLane, refusal_of
 from app.streaming.outbox import Outbox
 from app.streaming.private import PrivateStream
@@ -193,7 +193,9 @@ class Session:
             case messages.Ping():
                 self._put(messages.Pong(id=message.id, server_time=timestamp_text(self._context.now_ns())))
             case _:
-                await self._lane.begin(message.id, self._order_call(message))
+                principal = self._require("trade")
+                call = order_call(self._context.order_entry, principal, message, self.id)
+                await self._lane.begin(message.id, call)
 
     def _subscribe(self, message: messages.Subscribe) -> None:
         names = list(dict.fromkeys(message.channels))
@@ -268,33 +270,8 @@ class Session:
             )
         raise ApiError("invalid_request", "Expected token, or key, timestamp and signature.", field="token")
 
-    def _order_call(self, message: messages.OrderMessage) -> Callable[[], Awaitable[OrderAnswer]]:
-        principal, entry = self._require("trade"), self._context.order_entry
-        match message:
-            case messages.OrderPlace():
-                return partial(entry.place, principal, message.order, session_id=self.id)
-            case messages.OrderCancel():
-                ids = {"order_id": message.order_id, "client_order_id": message.client_order_id}
-                if all(ids.values()) or not any(ids.values()):
-                    raise ApiError("invalid_request", "Expected order_id or client_order_id.", field="order_id")
-                return partial(entry.cancel, principal, **ids, session_id=self.id)
-            case messages.OrderAmend():
-                return partial(entry.amend, principal, message.order_id, message.request(), session_id=self.id)
-            case messages.OrderCancelAll():
-                return partial(
-                    entry.cancel_all,
-                    principal,
-                    symbol=message.symbol,
-                    side=message.side,
-                    label=message.label,
-                    session_id=self.id,
-                )
-
     def _result(self, message_id: str | None, answer: OrderAnswer) -> None:
-        if isinstance(answer, CanceledOrders):
-            self._put(messages.Result(id=message_id, engine_seq=answer.engine_seq, canceled=answer.canceled))
-        else:
-            self._put(messages.Result(id=message_id, order=answer))
+        self._put(result_frame(message_id, answer))
 
     # ---- who may -----------------------------------------------------------------------------------
 

@@ -151,7 +151,7 @@ async def test_a_stop_runs_when_its_trigger_trades_and_the_private_stream_tells_
         # A print at the trigger: bob sells into his own bid's level, met by an order of alice's in front of it.
         await rest.call("POST", "/v1/orders", limit(symbol, "buy", "100", "1") | {"client_order_id": symbol})
         await bob.call("POST", "/v1/orders", limit(symbol, "sell", "100", "5.5") | {"stp": "decrement"})
-        events = []
+        events: list[dict[str, Any]] = []
         async with asyncio.timeout(10):
             while not events or events[-1]["event"] not in ("order.filled", "order.canceled"):
                 frame = await stream.next_frame("event")

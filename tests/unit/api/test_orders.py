@@ -86,7 +86,26 @@ async def test_cancel_may_always_be_sent_again(stack: Stack) -> None:
 async def test_cancel_all_passes_its_filters(stack: Stack) -> None:
     response = await stack.client.delete("/v1/orders?symbol=BTC-USD&side=sell&label=x", headers=stack.bearer())
     assert response.json()["engine_seq"] == 42
-    assert stack.entry.calls == [("cancel_all", ("BTC-USD", "sell", "x"))]
+    assert stack.entry.calls == [("cancel_all", ("BTC-USD", "sell", "x", None))]
+
+
+async def test_batch_may_be_sent_again_and_answers_each_order(stack: Stack) -> None:
+    body = b'{"atomic":true,"orders":[%s,%s]}' % (RAW, RAW)
+    headers = stack.signed(await stack.key(), "POST", "/v1/orders/batch", body)
+    for _ in range(2):
+        response = await stack.client.post("/v1/orders/batch", content=body, headers=headers)
+        assert (response.status_code, response.json()["engine_seq"]) == (200, 42)
+        assert [list(result) for result in response.json()["results"]] == [["order"], ["order"]]
+    assert [(name, request.atomic, len(request.orders)) for name, request in stack.entry.calls] == [
+        ("place_batch", True, 2)
+    ] * 2
+
+
+@pytest.mark.parametrize("count", [0, 51])
+async def test_batch_of_none_or_too_many_orders_is_refused(stack: Stack, count: int) -> None:
+    response = await stack.client.post("/v1/orders/batch", json={"orders": [BODY] * count}, headers=stack.bearer())
+    assert problem(response).field == "orders"
+    assert stack.entry.calls == []
 
 
 async def test_cancel_after_answers_when_it_fires_and_takes_its_signature_once(stack: Stack) -> None:

@@ -98,13 +98,39 @@ class OrderDesk:
         symbol: str | None = None,
         side: Side | None = None,
         label: str | None = None,
+        order_list_id: str | None = None,
         session_id: str | None = None,
     ) -> schemas.CanceledOrders:
         """Answer with one order."""
         await self._begin("cancel_all", symbol)
         return schemas.CanceledOrders(engine_seq=9, canceled=[schemas.Order(**_order(None))])
 
-    async def cancel_after(self, principal: Principal, request: schemas.CancelAfterRequest) -> schemas.CancelAfter:
+    async def place_batch(
+        self, principal: Principal, request: schemas.BatchRequest, *, session_id: str | None = None
+    ) -> schemas.PlacedBatch:
+        """Answer each order with an order of its client_order_id."""
+        names = [order.client_order_id for order in request.orders]
+        await self._begin("place_batch", names)
+        placed = [schemas.PlacedOrder(**_order(name), fills=[], duplicate=False, book=None) for name in names]
+        return schemas.PlacedBatch(engine_seq=9, results=[schemas.BatchEntry(order=order) for order in placed])
+
+    async def place_list(
+        self, principal: Principal, request: schemas.OrderListRequest, *, session_id: str | None = None
+    ) -> schemas.PlacedList:
+        """Lists do not come over the stream."""
+        raise NotImplementedError
+
+    async def check(self, principal: Principal, request: schemas.PlaceOrderRequest) -> schemas.CheckedOrder:
+        """Checks do not come over the stream."""
+        raise NotImplementedError
+
+    async def close_session(self, account_id: int, session_id: str) -> None:
+        """Remember whose session ended."""
+        await self._begin("close_session", (account_id, session_id))
+
+    async def cancel_after(
+        self, principal: Principal, request: schemas.CancelAfterRequest, *, session_id: str | None = None
+    ) -> schemas.CancelAfter:
         """Answer with a disarmed switch."""
         await self._begin("cancel_after", request)
         return schemas.CancelAfter(9, None)
