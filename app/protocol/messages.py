@@ -19,6 +19,7 @@ MessageId = Annotated[str, Meta(max_length=64)]
 ChannelName = Annotated[str, Meta(max_length=64)]
 Levels = list[tuple[str, str]]
 DEPTH_MAX = 5000
+GRACE_MS_MAX = 300_000
 IntervalMs = Literal[16, 100, 1000]
 
 
@@ -127,8 +128,17 @@ class CancelAfter(ClientMessage, frozen=True, tag="cancel_after"):
     keep_protective: bool = False
 
 
+class SessionMessage(ClientMessage, frozen=True, tag="session"):
+    """Say what becomes of this session's orders when its socket is gone; a member left out stays as it is."""
+
+    cancel_on_disconnect: Literal["off", "session"] | None = None
+    grace_ms: Annotated[int, Meta(ge=0, le=GRACE_MS_MAX)] | None = None
+    adopt: Annotated[str, Meta(max_length=64)] | None = None
+    """A lost session of the account whose orders this one takes over."""
+
+
 OrderMessage = OrderPlace | OrderBatch | OrderCancel | OrderAmend | OrderCancelAll | CancelAfter
-AnyClientMessage = Subscribe | Unsubscribe | ListChannels | Auth | Logout | Ping | OrderMessage
+AnyClientMessage = Subscribe | Unsubscribe | ListChannels | Auth | Logout | Ping | SessionMessage | OrderMessage
 
 
 class ServerFrame(msgspec.Struct, kw_only=True, tag_field="type", omit_defaults=True):

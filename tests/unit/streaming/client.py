@@ -11,6 +11,7 @@ from app.domain.enums import Side
 from app.domain.identity import Principal
 from app.errors import ApiError
 from app.protocol import schemas
+from app.streaming.disconnects import Disconnects
 from app.streaming.hub import Hub
 from app.streaming.limits import SessionLimits
 from app.streaming.session import Session, SessionContext
@@ -241,8 +242,10 @@ class Replica:
         self.clock_s = 0.0
         self.now_ns = time.time_ns()
         self.hub = Hub(open_bus=exchange.open_bus, sources=exchange.sources(), book_source=exchange)
+        self.disconnects = Disconnects(self.desk)
         self._context = SessionContext(
             hub=self.hub,
+            disconnects=self.disconnects,
             authenticator=self.keys,
             order_entry=self.desk,
             limits=limits,
