@@ -17,6 +17,7 @@ from app.api import (
     fills,
     health,
     instruments,
+    order_lists,
     orderbook,
     orders,
     problems,
@@ -33,6 +34,7 @@ STREAM_PATH = "/v1/stream"
 _ROUTERS = (
     # The busiest first: routes are tried in order.
     orders.router,
+    order_lists.router,
     orderbook.router,
     ticker.router,
     trades.router,

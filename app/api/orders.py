@@ -12,7 +12,7 @@ from app.api.dependencies import InstrumentsDep, OrderEntryDep, Reader, Services
 from app.api.identifiers import ClientOrderIdPath, OrderIdPath
 from app.api.openapi import answer, page_of
 from app.api.paging import cut, decode_cursor, page_answer
-from app.api.query import CancelAllQuery, ListQuery, NoQuery, QueryOf, ReadParameters
+from app.api.query import CancelAllQuery, ListQuery, NoQuery, PlaceQuery, QueryOf, ReadParameters
 from app.api.reads import account_snapshot, instrument_of, known_symbol
 from app.domain.enums import OrderStatus, Side
 from app.domain.events import OrderState
@@ -45,17 +45,21 @@ class OrdersQuery(ListQuery, frozen=True, kw_only=True):
 
 
 OrdersParameters = Annotated[OrdersQuery, Depends(QueryOf(OrdersQuery))]
+PlaceParameters = Annotated[PlaceQuery, Depends(QueryOf(PlaceQuery))]
 CancelAllParameters = Annotated[CancelAllQuery, Depends(QueryOf(CancelAllQuery))]
 
 
-@router.post("/v1/orders", openapi_extra=answer(schemas.PlacedOrder, 200, 201))
+@router.post("/v1/orders", openapi_extra=answer(schemas.PlacedOrder, 200, 201, alternative=schemas.CheckedOrder))
 async def place_order(
-    principal: Trader, _: NoQuery, body: PlaceBody, entry: OrderEntryDep, signature: SignatureOnceDep
+    principal: Trader, query: PlaceParameters, body: PlaceBody, entry: OrderEntryDep, signature: SignatureOnceDep
 ) -> Response:
     """Place an order.
 
     201 with the order and its fills so far; 200 with `duplicate: true` when the client_order_id had placed it already.
+    With `validate_only` nothing is placed: 200 with every check, its limit, what the order brings it to, and headroom.
     """
+    if query.validate_only:
+        return json_answer(await entry.check(principal, body))
     if body.client_order_id is None:
         await signature.spend(principal, fail_closed=False)
     placed = await entry.place(principal, body)

@@ -16,7 +16,7 @@ async def test_orders_of_a_lost_socket_are_canceled_and_others_stay(exchange: Ex
         placed = (await stream.request("order.place", order=limit(symbol, "buy", "91", "1")))["order"]
         await stream.close()
         async with asyncio.timeout(10):
-            while (seen := await rest.call("GET", f"/v1/orders/{placed['order_id']}"))["status"] == "open":
+            while (seen := await rest.call("GET", f"/v1/orders/{placed['order_id']}"))["status"] == "open":  # noqa: ASYNC110  # polls another process
                 await asyncio.sleep(0.02)
         assert (seen["status"], seen["reason"]) == ("canceled", "disconnect")
         assert (await rest.call("GET", f"/v1/orders/{stays['order_id']}"))["status"] == "open"

@@ -4,8 +4,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, PlaceOrder, SetCancelAfter
+from app.domain.commands import (
+    AmendOrder,
+    CancelAll,
+    CancelOrder,
+    CheckOrder,
+    Command,
+    PlaceList,
+    PlaceOrder,
+    SetCancelAfter,
+)
 from app.domain.enums import (
+    ListKind,
+    OrderStatus,
     OrderType,
     PostOnly,
     RejectReason,
@@ -14,14 +25,14 @@ from app.domain.enums import (
     TimeInForce,
     TriggerBy,
 )
-from app.domain.events import Rejection
+from app.domain.events import OrderState, Rejection
 from app.domain.identity import Principal
 from app.domain.instrument import Instrument
-from app.domain.outcomes import Outcome
+from app.domain.outcomes import CheckResult, Outcome
 from app.errors import ApiError
 from app.gateway.orders import OrderGateway
 from app.gateway.terms import deadline_left_ms, order_number, place_command
-from app.protocol.schemas import AmendOrderRequest, CancelAfterRequest, PlaceOrderRequest
+from app.protocol.schemas import AmendOrderRequest, CancelAfterRequest, OrderListRequest, PlaceOrderRequest
 
 BTC = Instrument("BTC-USD", "BTC", "USD", "0.01", "0.00000001", 8, 10, notional_unit=1, lot_units=1)
 ALICE = Principal(1001, frozenset({"trade"}))
@@ -261,3 +272,40 @@ async def test_an_unknown_symbol_never_reaches_the_engine() -> None:
     with pytest.raises(ApiError) as caught:
         await OrderGateway(link, OneInstrument()).place(ALICE, request(symbol="NOPE"))
     assert (caught.value.code, link.submitted) == ("unknown_symbol", [])
+
+
+async def test_a_list_is_one_command_and_answers_its_orders() -> None:
+    orders = [request(client_order_id="a"), request(type=OrderType.STOP, price=None, trigger_price="90")]
+    commands = tuple([place_command(1001, order, BTC, None) for order in orders])
+    states = tuple(
+        [
+            OrderState(number, terms, OrderStatus.OPEN, 1, 5, 5, 0, 0, 0, None, 1, 1, 9, order_list_id=4)
+            for number, terms in enumerate(commands, 7)
+        ]
+    )
+    link = ScriptedLink(Outcome(9, 1, orders=states, order_list_id=4))
+    placed = await OrderGateway(link, OneInstrument()).place_list(ALICE, OrderListRequest(ListKind.OCO, orders))
+    assert link.submitted == [PlaceList(1001, ListKind.OCO, commands)]
+    assert (placed.order_list_id, placed.engine_seq, placed.duplicate) == ("4", 9, False)
+    assert [(order.order_id, order.order_list_id) for order in placed.orders] == [("7", "4"), ("8", "4")]
+
+
+async def test_a_check_tells_limit_use_and_headroom_in_the_clients_numbers() -> None:
+    checks = (
+        CheckResult("kill_switch", passed=True),
+        CheckResult("price_band", passed=True, limit="11000", used="10025", unit="ticks"),
+        CheckResult("quantity_out_of_range", passed=True, limit="10", used="50000000", unit="lots"),
+        CheckResult("open_order_limit", passed=False, limit="5", used="6", unit="count"),
+        CheckResult("insufficient_balance", passed=False, limit="10000000000", used="15000000000", unit="USD"),
+    )
+    link = ScriptedLink(Outcome(9, 1, checks=checks))
+    answer = await OrderGateway(link, OneInstrument()).check(ALICE, request())
+    assert link.submitted == [CheckOrder(place_command(1001, request(), BTC, None))]
+    assert (answer.valid, answer.engine_seq) == (False, 9)
+    assert [(check.limit, check.used, check.headroom) for check in answer.checks] == [
+        (None, None, None),
+        ("110", "100.25", "9.75"),
+        ("0.0000001", "0.5", "0.4999999"),
+        ("5", "6", "-1"),
+        ("1", "1.5", "-0.5"),
+    ]
