@@ -10,11 +10,13 @@ from app import __version__
 from app.api import (
     account,
     admin,
+    admin_accounts,
     api_keys,
     auth,
     balances,
     docs_page,
     fills,
+    funds,
     health,
     instruments,
     order_lists,
@@ -45,7 +47,9 @@ _ROUTERS = (
     time_status.router,
     auth.router,
     api_keys.router,
+    funds.router,
     admin.router,
+    admin_accounts.router,
     health.router,
     docs_page.router,
 )

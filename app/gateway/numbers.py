@@ -41,6 +41,11 @@ def amount_units(text: str, scale: int, field: str) -> int:
     return units
 
 
+def tier_volume(text: str, scale: int, field: str) -> int:
+    """Return the least volume of a fee tier in units of 10**-scale; the first tier begins at 0."""
+    return 0 if text == "0" else amount_units(text, scale, field)
+
+
 def rate_units(text: str, field: str) -> int:
     """Return a rate in units of 1e-8; only a leading minus goes beyond the decimal grammar."""
     negative = text.startswith("-")

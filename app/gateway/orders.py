@@ -156,6 +156,14 @@ class OrderGateway:
         at = None if outcome.trigger_ns is None else shapes.timestamp_text(outcome.trigger_ns)
         return schemas.CancelAfter(outcome.engine_seq, at)
 
+    def acknowledge(self, account_id: int, engine_seq: int) -> None:
+        """Note a sequence that this replica acknowledged to the account."""
+        acknowledged = self._acknowledged
+        acknowledged[account_id] = max(engine_seq, acknowledged.get(account_id, 0))
+        acknowledged.move_to_end(account_id)
+        if len(acknowledged) > ACKNOWLEDGED_ACCOUNTS_MAX:
+            acknowledged.popitem(last=False)
+
     def acknowledged_seq(self, account_id: int) -> int:
         """Return the highest engine_seq this replica acknowledged for the account, 0 if none."""
         return self._acknowledged.get(account_id, 0)
@@ -192,20 +200,13 @@ class OrderGateway:
         except ApiError as error:
             metrics.ORDERS.labels(error.code).inc()
             raise
-        self._remember(principal.account_id, outcome.engine_seq)
+        self.acknowledge(principal.account_id, outcome.engine_seq)
         metrics.ORDERS.labels(_code_of(outcome)).inc()
         if outcome.rejection is not None:
             symbol = symbol_of(command)
             instrument = None if symbol is None else self._instruments.get(symbol)
             raise rejection_error(outcome.rejection, self._instruments, instrument)
         return outcome
-
-    def _remember(self, account_id: int, engine_seq: int) -> None:
-        acknowledged = self._acknowledged
-        acknowledged[account_id] = max(engine_seq, acknowledged.get(account_id, 0))
-        acknowledged.move_to_end(account_id)
-        if len(acknowledged) > ACKNOWLEDGED_ACCOUNTS_MAX:
-            acknowledged.popitem(last=False)
 
 
 def symbol_of(command: Command) -> str | None:

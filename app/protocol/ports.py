@@ -144,6 +144,9 @@ class OrderEntry(Protocol):
     ) -> schemas.CancelAfter:
         """Arm the account's dead man's switch anew, or disarm it."""
 
+    def acknowledge(self, account_id: int, engine_seq: int) -> None:
+        """Note a sequence that this replica acknowledged to the account by other calls than these."""
+
     def acknowledged_seq(self, account_id: int) -> int:
         """Return the highest engine_seq this replica acknowledged for the account, 0 if none."""
 
@@ -162,11 +165,17 @@ class Administration(Protocol):
     ) -> tuple[schemas.InstrumentShape, int]:
         """Change status, filters or fees."""
 
+    async def set_reference(self, symbol: str, request: admin_schemas.ReferenceRequest) -> int:
+        """State an external price of an instrument; returns engine_seq."""
+
+    async def set_fee_tiers(self, request: admin_schemas.FeeTiersRequest) -> int:
+        """Replace the fee tiers of a quote asset; returns engine_seq."""
+
     async def create_account(self, name: str) -> tuple[int, int, bool]:
         """Open an account; returns account_id, engine_seq, and whether it existed under this name."""
 
     async def edit_account(self, account_id: int, request: admin_schemas.AccountEditRequest) -> int:
-        """Freeze or reactivate; returns engine_seq."""
+        """Change status, tier, limits, group or restrictions; returns engine_seq."""
 
     async def deposit(self, account_id: int, request: admin_schemas.TransferRequest) -> tuple[int, bool]:
         """Credit from outside; returns engine_seq and whether the transfer_id had done it already."""
@@ -174,8 +183,11 @@ class Administration(Protocol):
     async def withdraw(self, account_id: int, request: admin_schemas.TransferRequest) -> tuple[int, bool]:
         """Debit to outside; returns engine_seq and whether the transfer_id had done it already."""
 
+    async def transfer(self, account_id: int, request: admin_schemas.MoveRequest) -> tuple[int, bool]:
+        """Move money to another account; returns engine_seq and whether the transfer_id had done it already."""
+
     async def set_limits(self, request: admin_schemas.LimitsRequest) -> int:
-        """Set the limits of the whole exchange; returns engine_seq."""
+        """Change limits of the exchange, or of a tier; returns engine_seq."""
 
     async def set_kill_switch(self, request: admin_schemas.KillSwitchRequest) -> tuple[int, bool]:
         """Stop trading of a scope or allow it again; returns engine_seq and whether it stood so already."""

@@ -9,8 +9,6 @@ from app.protocol.ports import Instruments
 from app.protocol.shapes import timestamp_text
 
 NS_DIGITS_OF_MS = 6
-_FIELDS = {"expire_ns": "expire_at"}
-"""Fields that requests spell otherwise."""
 
 
 def rejection_error(rejection: Rejection, instruments: Instruments, instrument: Instrument | None = None) -> ApiError:
@@ -22,7 +20,14 @@ def rejection_error(rejection: Rejection, instruments: Instruments, instrument: 
         else number_text(value, unit, instruments, instrument)
         for value, unit in ((rejection.limit, rejection.unit), (rejection.actual, rejection.unit))
     ]
-    return ApiError(code, CODES[code].title, field=_FIELDS.get(field or "", field), limit=limit, actual=actual)
+    return ApiError(code, CODES[code].title, field=_spelled(field), limit=limit, actual=actual)
+
+
+def _spelled(field: str | None) -> str | None:
+    """Return a field under the name that requests have for it: times as text, durations in milliseconds."""
+    if field is None or not field.endswith("_ns"):
+        return field
+    return "expire_at" if field == "expire_ns" else field.removesuffix("_ns") + "_ms"
 
 
 def number_text(

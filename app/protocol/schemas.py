@@ -347,6 +347,11 @@ class InstrumentShape(msgspec.Struct, kw_only=True):
     status: InstrumentStatus
     maker_fee: str
     taker_fee: str
+    breaker_move: str | None = None
+    breaker_window_ms: int | None = None
+    breaker_halt_ms: int | None = None
+    auction_ms: int = 0
+    session_close_ms: int = 0
     shard: int = 0
 
 

@@ -18,6 +18,7 @@ AVERAGE_PRICE_EXTRA_DIGITS = 6
 """An average price is rounded half up to this many places beyond the tick's."""
 LIMIT_PRICED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
 """Types with a price of the client's own; the price of the others is a cap that the engine sets."""
+NS_PER_MS = 1_000_000
 SECONDS_KEPT = 256
 """Texts of seconds that are remembered: most times that are shown lie within the last few."""
 
@@ -62,6 +63,11 @@ def average_price_text(notional: int, quantity: int, instrument: Instrument) -> 
 def rate_text(rate: int) -> str:
     """Return a rate in 1e-8 as a decimal fraction."""
     return format_scaled(rate, RATE_SCALE_DIGITS)
+
+
+def milliseconds(duration_ns: int | None) -> int | None:
+    """Return a duration as whole milliseconds."""
+    return None if duration_ns is None else duration_ns // NS_PER_MS
 
 
 def order_members(state: OrderState, instrument: Instrument) -> dict[str, object]:
@@ -216,4 +222,9 @@ def instrument_shape(instrument: Instrument) -> schemas.InstrumentShape:
         status=instrument.status,
         maker_fee=rate_text(instrument.maker_fee),
         taker_fee=rate_text(instrument.taker_fee),
+        breaker_move=None if instrument.breaker_move is None else rate_text(instrument.breaker_move),
+        breaker_window_ms=milliseconds(instrument.breaker_window_ns),
+        breaker_halt_ms=milliseconds(instrument.breaker_halt_ns),
+        auction_ms=instrument.auction_ns // NS_PER_MS,
+        session_close_ms=instrument.session_close_ns // NS_PER_MS,
     )

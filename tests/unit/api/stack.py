@@ -150,6 +150,9 @@ class FakeOrderEntry:
         self._take("cancel_after", request)
         return schemas.CancelAfter(42, "2026-01-01T00:00:00.000000Z" if request.timeout_ms else None)
 
+    def acknowledge(self, account_id: int, engine_seq: int) -> None:
+        self.acknowledged = engine_seq
+
     def acknowledged_seq(self, account_id: int) -> int:
         return self.acknowledged
 
@@ -192,6 +195,20 @@ class FakeAdministration:
 
     async def withdraw(self, account_id: int, request: admin_schemas.TransferRequest) -> tuple[int, bool]:
         return self._transfer("withdraw", account_id, request)
+
+    async def transfer(self, account_id: int, request: admin_schemas.MoveRequest) -> tuple[int, bool]:
+        self.calls.append(("transfer", (account_id, request)))
+        duplicate = request.transfer_id in self.transfers
+        self.transfers.add(request.transfer_id)
+        return 43, duplicate
+
+    async def set_reference(self, symbol: str, request: admin_schemas.ReferenceRequest) -> int:
+        self.calls.append(("set_reference", (symbol, request)))
+        return 43
+
+    async def set_fee_tiers(self, request: admin_schemas.FeeTiersRequest) -> int:
+        self.calls.append(("set_fee_tiers", request))
+        return 43
 
     async def set_limits(self, request: admin_schemas.LimitsRequest) -> int:
         self.calls.append(("set_limits", request))

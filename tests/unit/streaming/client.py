@@ -136,6 +136,9 @@ class OrderDesk:
         await self._begin("cancel_after", request)
         return schemas.CancelAfter(9, None)
 
+    def acknowledge(self, account_id: int, engine_seq: int) -> None:
+        """Forget it."""
+
     def acknowledged_seq(self, account_id: int) -> int:
         """Return nothing acknowledged."""
         return 0
