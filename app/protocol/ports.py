@@ -57,6 +57,8 @@ class BookView(msgspec.Struct, frozen=True, array_like=True):
     timestamp_ns: int
     bids: BookLevels
     asks: BookLevels
+    auction: tuple[int, int, int] | None = None
+    """Price, quantity and surplus that a call auction stated last; it counts only while the instrument is in one."""
 
 
 class BookSource(Protocol):

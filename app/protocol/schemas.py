@@ -308,9 +308,10 @@ class BookSnapshot(msgspec.Struct, kw_only=True):
 
 
 class Ticker(msgspec.Struct, kw_only=True):
-    """Best prices, last trade and 24-hour statistics; null where there is none."""
+    """Best prices, last trade, 24-hour statistics and where a call auction would cross; null where there is none."""
 
     symbol: str
+    status: InstrumentStatus
     bid: str | None
     bid_quantity: str | None
     ask: str | None
@@ -325,6 +326,11 @@ class Ticker(msgspec.Struct, kw_only=True):
     vwap_24h: str | None
     change_24h: str | None
     mark_price: str | None
+    indicative_price: str | None
+    indicative_quantity: str | None
+    """In an auction "0" when nothing crosses."""
+    indicative_surplus: str | None
+    """What would be left over at that price: positive on the buy side, negative on the sell side."""
     seq: int
     ts: str
 

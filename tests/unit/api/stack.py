@@ -250,7 +250,7 @@ class FakeMarket:
 
     async def ticker(self, symbol: str) -> schemas.Ticker:
         empty = dict.fromkeys(name for name in schemas.Ticker.__struct_fields__ if name not in ("symbol", "seq", "ts"))
-        members: dict[str, Any] = empty | {"volume_24h": "0", "quote_volume_24h": "0"}
+        members: dict[str, Any] = empty | {"status": BTC_USD.status, "volume_24h": "0", "quote_volume_24h": "0"}
         return schemas.Ticker(symbol=symbol, seq=self.book_seq, ts="2026-01-01T00:00:00.000000Z", **members)
 
     def applied_seq(self) -> int:
