@@ -94,9 +94,9 @@ class OrderDesk(Desk):
             counts.message(book.symbol, gate)
         position = account.positions.get(book.symbol) or account.position(book)
         rates = book.rates if not state.fee_tiers else self._rates(position)
+        notional = price * quantity * book.notional_unit
         if is_buy:
             balance, own, opposite = position.quote, book.bids, book.asks
-            notional = price * quantity * book.notional_unit
             # As Ledger.required_hold has it, for an order that did not trade yet.
             required = notional - (-notional * rates.highest // RATE_SCALE)
         else:
@@ -112,7 +112,13 @@ class OrderDesk(Desk):
         order = Order(shown, position, rates)
         self._ledger.open(order, required)
         self._orders[order_id] = account.open_orders[order_id] = order
-        position.enter(order)
+        # As Position.enter has it.
+        position.open_orders += 1
+        position.turnover.open_notional += notional
+        if is_buy:
+            position.buying += quantity
+        else:
+            position.selling += quantity
         if is_counted and counts is not None:
             counts.accept(terms, gate, state)
         if terms.client_order_id is not None:
@@ -184,8 +190,7 @@ class OrderDesk(Desk):
         state.last_order_id -= 1
         del state.orders[order.order_id]
         del account.open_orders[order.order_id]
-        order.position.add(order, -order.remaining)
-        order.position.leave(order)
+        order.position.withdraw(order)
         if order.terms.client_order_id is not None:
             del account.client_ids[order.terms.client_order_id]
 
