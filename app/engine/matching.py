@@ -350,7 +350,10 @@ class Matcher:
         """Move an ended order to the remembered ones; the oldest of those makes room."""
         state = self._state
         del order.account.open_orders[order.order_id]
-        order.position.leave(order)
+        position = order.position
+        position.open_orders -= 1
+        if position.reducing:
+            position.reducing.pop(order.order_id, None)
         if order.extras is not None:
             self._disarm(order)
         state.closed.append(order)
