@@ -25,6 +25,14 @@ class AccountAnswer(msgspec.Struct):
     status: AccountStatus
     account_seq: int
     created_at: str
+    tier: str | None
+    stp_group: int | None
+    restricted: list[str]
+    """Instruments that the account may not trade."""
+    throttled: bool
+    """Whether its executions tripped the throttle."""
+    killed: bool
+    """Whether its kill switch is on."""
     scopes: list[str]
     symbols: list[str] | None
 
@@ -36,7 +44,13 @@ async def get_own_account(principal: Reader, query: ReadParameters, given: Servi
         row = await get_account(connection, principal.account_id)
     if row is None:
         raise ApiError("not_found", "There is no such account.")
+    restraints = row.restraints
     shape = AccountAnswer(
+        tier=restraints.tier,
+        stp_group=restraints.stp_group,
+        restricted=list(restraints.restricted),
+        throttled=restraints.throttled,
+        killed=restraints.killed,
         account_id=str(row.account_id),
         name=row.name,
         status=row.status,

@@ -6,16 +6,19 @@ import msgspec
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from app.api.answers import json_answer, write_answer
+from app.api.answers import json_answer, read_answer, write_answer
 from app.api.body import JsonBody
-from app.api.dependencies import Admin, AdministrationDep, SignatureOnceDep
+from app.api.dependencies import Admin, AdministrationDep, ServicesDep, SignatureOnceDep
 from app.api.identifiers import SymbolPath
 from app.api.openapi import answer
-from app.api.query import NoQuery
+from app.api.query import NoQuery, QueryOf, ReadQuery
+from app.api.reads import projection_snapshot
 from app.domain.decimals import plain_text
 from app.domain.enums import KillSwitchScope
 from app.errors import ApiError
 from app.protocol import admin_schemas, schemas
+from app.protocol.limit_shapes import limits_shape
+from app.storage.limits import get_limits
 
 router = APIRouter(prefix="/v1/admin", tags=["administration"])
 AssetBody = Annotated[admin_schemas.AssetRequest, Depends(JsonBody(admin_schemas.AssetRequest))]
@@ -41,6 +44,22 @@ class LimitsAnswer(msgspec.Struct):
 
     tier: str | None
     limits: admin_schemas.LimitChanges
+
+
+class LevelAnswer(msgspec.Struct):
+    """All limits of a level; `tier` null is the exchange, a null limit is not set."""
+
+    tier: str | None
+    limits: admin_schemas.LimitChanges
+
+
+class LevelQuery(ReadQuery, frozen=True, kw_only=True):
+    """Which level's limits are shown."""
+
+    tier: admin_schemas.TierName | None = None
+
+
+LevelParameters = Annotated[LevelQuery, Depends(QueryOf(LevelQuery))]
 
 
 class ReferenceAnswer(msgspec.Struct):
@@ -147,6 +166,16 @@ async def set_limits(
     engine_seq = await administration.set_limits(body)
     changed = {name: getattr(body, name) for name in admin_schemas.LimitChanges.__struct_fields__}
     return write_answer(LimitsAnswer(body.tier, admin_schemas.LimitChanges(**changed)), engine_seq)
+
+
+@router.get("/limits", openapi_extra=answer(LevelAnswer, adds="as_of_seq"))
+async def get_limits_of_level(_: Admin, query: LevelParameters, given: ServicesDep) -> Response:
+    """Return the limits of the exchange, or of a tier."""
+    async with projection_snapshot(given, query.min_seq) as (connection, as_of_seq):
+        limits = await get_limits(connection, query.tier)
+    if limits is None:
+        raise ApiError("not_found", "There is no such tier.", field="tier")
+    return read_answer(LevelAnswer(query.tier, limits_shape(limits)), as_of_seq)
 
 
 @router.post("/kill-switch", openapi_extra=answer(KillSwitchAnswer, adds="engine_seq"))

@@ -7,19 +7,22 @@ from fastapi import APIRouter, Depends
 from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
-from app.api.answers import json_answer, write_answer
+from app.api.answers import json_answer, read_answer, write_answer
 from app.api.body import JsonBody
 from app.api.dependencies import Admin, AdministrationDep, ApiKeysDep, LoginDep, ServicesDep, SignatureOnceDep
 from app.api.funds import MoveAnswer, MoveBody, TransferAnswer, TransferBody, move_answer, transfer_answer
 from app.api.identifiers import AccountIdPath
 from app.api.openapi import answer
-from app.api.query import NoQuery
-from app.api.reads import account_exists
+from app.api.query import NoQuery, ReadParameters
+from app.api.reads import account_exists, projection_snapshot
 from app.auth.api_keys import CreatedKey
 from app.domain.enums import AccountStatus
 from app.domain.identity import SCOPES
 from app.errors import ApiError
 from app.protocol import admin_schemas, schemas
+from app.protocol.limit_shapes import limits_shape
+from app.protocol.shapes import timestamp_text
+from app.storage.accounts import get_account
 
 router = APIRouter(prefix="/v1/admin", tags=["administration"])
 AccountBody = Annotated[admin_schemas.AccountRequest, Depends(JsonBody(admin_schemas.AccountRequest))]
@@ -33,6 +36,21 @@ class OpenedAccountAnswer(msgspec.Struct):
     account_id: str
     name: str
     duplicate: bool
+
+
+class AccountShape(msgspec.Struct, kw_only=True):
+    """An account as administrators see it; `limits` are those of its own level."""
+
+    account_id: str
+    name: str
+    status: AccountStatus
+    tier: str | None
+    limits: admin_schemas.LimitChanges
+    stp_group: int | None
+    restricted: list[str]
+    throttled: bool
+    killed: bool
+    created_at: str
 
 
 class EditedAccountAnswer(msgspec.Struct):
@@ -63,6 +81,31 @@ async def create_account(
         await login.add_user(body.email, body.password, account_id)
     opened = OpenedAccountAnswer(str(account_id), body.name, duplicate)
     return write_answer(opened, engine_seq, 200 if duplicate else 201)
+
+
+@router.get("/accounts/{account_id}", openapi_extra=answer(AccountShape, adds="as_of_seq"))
+async def get_client_account(
+    _: Admin, account_id: AccountIdPath, query: ReadParameters, given: ServicesDep
+) -> Response:
+    """Return an account with its status, tier, own limits and restrictions."""
+    async with projection_snapshot(given, query.min_seq) as (connection, as_of_seq):
+        row = await get_account(connection, account_id)
+    if row is None:
+        raise ApiError("not_found", "There is no such account.")
+    restraints = row.restraints
+    shape = AccountShape(
+        account_id=str(row.account_id),
+        name=row.name,
+        status=row.status,
+        tier=restraints.tier,
+        limits=limits_shape(restraints.limits),
+        stp_group=restraints.stp_group,
+        restricted=list(restraints.restricted),
+        throttled=restraints.throttled,
+        killed=restraints.killed,
+        created_at=timestamp_text(row.created_ns),
+    )
+    return read_answer(shape, as_of_seq)
 
 
 @router.patch("/accounts/{account_id}", openapi_extra=answer(EditedAccountAnswer, adds="engine_seq"))

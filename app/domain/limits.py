@@ -11,6 +11,8 @@ from app.domain.enums import RejectReason
 RATE_WINDOW_NS = 1_000_000_000
 """Rates count per second of command time, from one whole second to the next."""
 LIMIT_MAX = 10**30
+OPEN_ORDERS_DEFAULT = 5_000
+"""Open orders of an account until the exchange's own limit is changed; every other limit is unset."""
 
 
 class LimitInfo(NamedTuple):

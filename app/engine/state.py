@@ -15,7 +15,7 @@ from app.domain.commands import PlaceOrder
 from app.domain.enums import AccountStatus, OrderReason, OrderStatus, Side
 from app.domain.events import AccountUpdated, OrderState, PrivateEvent, SystemEvent
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID, FIRST_ACCOUNT_ID
-from app.domain.limits import RATE_WINDOW_NS
+from app.domain.limits import OPEN_ORDERS_DEFAULT, RATE_WINDOW_NS
 from app.engine.book import Book, PriceLevel, Rates
 from app.engine.positions import Position, Turnover
 from app.engine.selection import MassCancel
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CLOSED_ORDERS_MAX = 250_000
 """Closed orders that are remembered for idempotency; older ones are in the projection."""
-ACCOUNT_OPEN_ORDERS_MAX = 5_000
+ACCOUNT_OPEN_ORDERS_MAX = OPEN_ORDERS_DEFAULT
 """Open orders an account may have unless the exchange's limit is changed."""
 
 DAY_NS = 86_400_000_000_000

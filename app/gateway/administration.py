@@ -1,7 +1,6 @@
 """The gateway's administrative calls: the same path as orders, for what administrators change."""
 
 import msgspec
-from msgspec import UnsetType
 
 from app.domain.commands import (
     Command,
@@ -23,9 +22,9 @@ from app.gateway.listings import create_command, update_command
 from app.gateway.numbers import INTEGER_MAX, amount_units, price_ticks, rate_units, tier_volume
 from app.link.client import LinkClient
 from app.protocol import admin_schemas, schemas, shapes
+from app.protocol.limit_shapes import limit_changes
 from app.protocol.ports import Instruments
 from app.protocol.rejections import rejection_error
-from app.protocol.shapes import NS_PER_MS
 
 CATALOG_WAIT_S = 2.0
 
@@ -145,19 +144,6 @@ class AdministrationGateway:
         if outcome.rejection is not None:
             raise rejection_error(outcome.rejection, self._instruments)
         return outcome
-
-
-def limit_changes(request: admin_schemas.LimitChanges) -> dict[str, str | None]:
-    """Return the changes that a body names, as the engine's integers in text; durations in nanoseconds."""
-    changes: dict[str, str | None] = {}
-    for name in admin_schemas.LimitChanges.__struct_fields__:
-        value: int | str | UnsetType | None = getattr(request, name)
-        if value is msgspec.UNSET:
-            continue
-        if name.endswith("_ms"):
-            name, value = name.removesuffix("_ms") + "_ns", None if value is None else int(value) * NS_PER_MS
-        changes[name] = None if value is None else str(value)
-    return changes
 
 
 def _listed(outcome: Outcome) -> Instrument:

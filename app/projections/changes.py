@@ -14,6 +14,7 @@ from app.domain.events import (
     AssetCreated,
     BalanceChanged,
     InstrumentListed,
+    LimitsSet,
     OrderEvent,
     OrderFilled,
     OrderPartiallyFilled,
@@ -50,7 +51,9 @@ class Changes:
         self.accounts: list[tuple[AccountOpened, int]] = []
         """New account, time of its batch."""
         self.account_updates: dict[int, AccountUpdated] = {}
-        """Newest status by account."""
+        """Newest status and restraints by account."""
+        self.limits: dict[str, LimitsSet] = {}
+        """Newest limits by tier; the empty text is the exchange."""
 
     def add(self, row: JournalRow) -> None:
         """Add the events of the next row."""
@@ -80,6 +83,8 @@ class Changes:
                 self.accounts.append((fact, at_ns))
             case AccountUpdated():
                 self.account_updates[fact.account_id] = fact
+            case LimitsSet():
+                self.limits[fact.tier or ""] = fact
             case AssetCreated():
                 self.assets.append(fact)
             case InstrumentListed():

@@ -66,9 +66,13 @@ INSERT INTO accounts (account_id, shard, name, status, account_seq, created_ns, 
 SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[])
 """
 _ACCOUNT_STATUSES = """
-UPDATE accounts SET status = changed.status, engine_seq = changed.engine_seq
-FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS changed (account_id, status, engine_seq)
+UPDATE accounts SET status = changed.status, restraints = changed.restraints, engine_seq = changed.engine_seq
+FROM unnest($1::bigint[], $2::text[], $3::bytea[], $4::bigint[]) AS changed (account_id, status, restraints, engine_seq)
 WHERE accounts.account_id = changed.account_id
+"""
+_LIMITS = """
+INSERT INTO limit_levels (tier, limits, engine_seq) SELECT * FROM unnest($1::text[], $2::bytea[], $3::bigint[])
+ON CONFLICT (tier) DO UPDATE SET limits = excluded.limits, engine_seq = excluded.engine_seq
 """
 _ACCOUNT_SEQS = """
 UPDATE accounts SET account_seq = changed.account_seq
@@ -82,6 +86,7 @@ def statements_of(changes: Changes, shard: int) -> Iterator[Statement]:
     for sql, rows in (
         (_ACCOUNTS, _account_rows(changes, shard)),
         (_ACCOUNT_STATUSES, _status_rows(changes)),
+        (_LIMITS, ((tier, encode(event), event.engine_seq) for tier, event in changes.limits.items())),
         (_ASSETS, ((event.asset, event.scale, event.engine_seq) for event in changes.assets)),
         (_INSTRUMENTS, _instrument_rows(changes, shard)),
         (_ORDERS, _order_rows(changes)),
@@ -103,7 +108,7 @@ def _account_rows(changes: Changes, shard: int) -> Iterator[tuple[object, ...]]:
 
 def _status_rows(changes: Changes) -> Iterator[tuple[object, ...]]:
     for event in changes.account_updates.values():
-        yield event.account_id, event.status.value, event.engine_seq
+        yield event.account_id, event.status.value, encode(event), event.engine_seq
 
 
 def _instrument_rows(changes: Changes, shard: int) -> Iterator[tuple[object, ...]]:

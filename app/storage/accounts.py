@@ -2,12 +2,16 @@
 
 from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.enums import AccountStatus
+from app.domain.events import AccountUpdated
 from app.storage.database import reading
 from app.storage.tables import accounts
+
+_restraints = msgspec.msgpack.Decoder(AccountUpdated)
 
 
 class AccountRow(NamedTuple):
@@ -19,6 +23,8 @@ class AccountRow(NamedTuple):
     status: AccountStatus
     account_seq: int
     created_ns: int
+    restraints: AccountUpdated
+    """Its tier, limits, group and restrictions, as stated last."""
 
 
 _BY_ID = select(
@@ -28,6 +34,8 @@ _BY_ID = select(
     accounts.c.status,
     accounts.c.account_seq,
     accounts.c.created_ns,
+    accounts.c.engine_seq,
+    accounts.c.restraints,
 ).where(accounts.c.account_id == bindparam("account_id"))
 
 
@@ -37,4 +45,9 @@ async def get_account(source: AsyncEngine | AsyncConnection, account_id: int) ->
         row = (await connection.execute(_BY_ID, {"account_id": account_id})).one_or_none()
     if row is None:
         return None
-    return AccountRow(row.account_id, row.shard, row.name, AccountStatus(row.status), row.account_seq, row.created_ns)
+    status = AccountStatus(row.status)
+    if row.restraints is None:
+        restraints = AccountUpdated(row.engine_seq, row.account_id, status)
+    else:
+        restraints = _restraints.decode(row.restraints)
+    return AccountRow(row.account_id, row.shard, row.name, status, row.account_seq, row.created_ns, restraints)

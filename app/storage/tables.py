@@ -188,7 +188,19 @@ accounts = Table(
     Column("account_seq", BigInteger, nullable=False),
     Column("created_ns", BigInteger, nullable=False),
     Column("engine_seq", BigInteger, nullable=False),
+    # The whole AccountUpdated as msgpack, from the first one on: tier, limits, group, restrictions.
+    Column("restraints", LargeBinary),
     UniqueConstraint("shard", "name"),
+)
+
+limit_levels = Table(
+    "limit_levels",
+    metadata,
+    # The empty text is the exchange's own level.
+    Column("tier", Text, primary_key=True),
+    # The whole LimitsSet as msgpack.
+    Column("limits", LargeBinary, nullable=False),
+    Column("engine_seq", BigInteger, nullable=False),
 )
 
 assets = Table(

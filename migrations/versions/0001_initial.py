@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("account_seq", sa.BigInteger(), nullable=False),
         sa.Column("created_ns", sa.BigInteger(), nullable=False),
         sa.Column("engine_seq", sa.BigInteger(), nullable=False),
+        sa.Column("restraints", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("account_id", name=op.f("pk_accounts")),
         sa.UniqueConstraint("shard", "name", name=op.f("uq_accounts_shard_name")),
     )
@@ -128,6 +129,13 @@ def upgrade() -> None:
         sa.Column("timestamp_ns", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("shard", "last_seq", name=op.f("pk_journal")),
+    )
+    op.create_table(
+        "limit_levels",
+        sa.Column("tier", sa.Text(), nullable=False),
+        sa.Column("limits", sa.LargeBinary(), nullable=False),
+        sa.Column("engine_seq", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tier", name=op.f("pk_limit_levels")),
     )
     op.create_table(
         "orders",
@@ -257,6 +265,7 @@ def downgrade() -> None:
         "shard_head",
         "projection_cursors",
         "orders",
+        "limit_levels",
         "journal",
         "instruments",
         "fills",

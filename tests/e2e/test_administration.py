@@ -54,8 +54,22 @@ async def test_the_tightest_of_exchange_tier_and_account_limits_holds(exchange: 
         async def place(quantity: str) -> dict[str, Any]:
             return await rest.call("POST", "/v1/orders", limit(symbol, "buy", "100", quantity))
 
+        seen = await admin.call("GET", f"/v1/admin/limits?tier={tier}&min_seq={changed['engine_seq']}")
+        assert (seen["limits"]["order_notional"], seen["limits"]["open_orders"]) == ("1" + "0" * 13, None)
+        assert (await refusal(admin.call("GET", "/v1/admin/limits?tier=nowhere")))[:2] == ("not_found", "tier")
         assert await refusal(place("10.001")) == ("order_notional_limit", None, "1000", "1000.1")
         assert (await place("10"))["status"] == "open"
+        held = {entry["limit"]: entry for entry in (await rest.call("GET", "/v1/limits"))["data"]}
+        assert held["order_notional"] == {
+            "limit": "order_notional",
+            "level": "tier",
+            "asset": "USD",
+            "value": "1000",
+            "used": None,
+            "headroom": None,
+        }
+        one = held["symbol_open_orders"]
+        assert (one["level"], one["value"], one["used"], one["headroom"]) == ("account", "1", "1", "0")
         assert await refusal(place("1")) == ("open_order_limit", None, "1", "2")
         await admin.call("PATCH", account, {"tier": None, "limits": {"symbol_open_orders": None}})
         assert (await place("20"))["status"] == "open"
@@ -76,7 +90,12 @@ async def test_restricted_frozen_and_reduce_only_accounts_are_held_to_it(exchang
         ):
             await admin.call("PATCH", account, change)
             assert await refusal(rest.call("POST", "/v1/orders", order)) == expected
-        await admin.call("PATCH", account, {"status": "active"})
+        changed = await admin.call("PATCH", account, {"restricted": [symbol], "stp_group": 7})
+        shown = await admin.call("GET", f"{account}?min_seq={changed['engine_seq']}")
+        assert (shown["status"], shown["restricted"], shown["stp_group"]) == ("reduce_only", [symbol], 7)
+        own = await rest.call("GET", f"/v1/account?min_seq={changed['engine_seq']}")
+        assert (own["status"], own["restricted"], own["killed"]) == ("reduce_only", [symbol], False)
+        await admin.call("PATCH", account, {"status": "active", "restricted": []})
         assert (await rest.call("POST", "/v1/orders", order))["status"] == "open"
         assert await refusal(admin.call("PATCH", account, {"tier": "nowhere"})) == (
             "invalid_request",

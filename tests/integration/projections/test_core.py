@@ -11,7 +11,7 @@ import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.enums import AccountStatus, InstrumentStatus
-from app.domain.events import AccountOpened, AccountUpdated, BalanceChanged, InstrumentListed
+from app.domain.events import AccountOpened, AccountUpdated, BalanceChanged, InstrumentListed, LimitsSet
 from app.errors import JournalDamaged
 from app.projections.core import CoreProjector
 from app.protocol.records import BatchRecord, chain_hash
@@ -22,6 +22,7 @@ from app.storage.cursors import cursor
 from app.storage.database import create_database_engine
 from app.storage.instruments import list_assets, list_instruments
 from app.storage.journal import JournalRow
+from app.storage.limits import get_limits
 from tests.integration.storage.proxy import Fault, proxy_before
 from tests.journal_rows import batch, chain
 from tests.market_stream import ACCOUNTS, ASSETS, SYMBOLS, MarketStream, instrument
@@ -79,6 +80,9 @@ async def test_lists_of_the_shard_are_projected(engine: AsyncEngine, projector: 
 
 async def test_the_newest_state_of_a_run_of_rows_wins(engine: AsyncEngine, projector: CoreProjector) -> None:
     halted = msgspec.structs.replace(instrument("BTC-USD"), status=InstrumentStatus.HALTED, taker_fee=7)
+    restrained = AccountUpdated(
+        2, 1001, AccountStatus.FROZEN, "gold", {"daily_loss": "5"}, 7, ("BTC-USD",), killed=True, throttled=True
+    )
     rows = chain(
         [
             batch(
@@ -88,7 +92,7 @@ async def test_the_newest_state_of_a_run_of_rows_wins(engine: AsyncEngine, proje
             ),
             batch(
                 2,
-                system=[AccountUpdated(2, 1001, AccountStatus.FROZEN), InstrumentListed(2, halted)],
+                system=[restrained, InstrumentListed(2, halted), LimitsSet(2, {"open_orders": "7"}, "gold")],
                 accounts={1001: [BalanceChanged(2, 2, 1001, "USD", "4", "1")]},
             ),
         ]
@@ -98,7 +102,10 @@ async def test_the_newest_state_of_a_run_of_rows_wins(engine: AsyncEngine, proje
 
     account = await get_account(engine, 1001)
     assert account is not None
-    assert (account.status, account.account_seq) == (AccountStatus.FROZEN, 2)
+    assert (account.status, account.account_seq, account.restraints) == (AccountStatus.FROZEN, 2, restrained)
+    assert await get_limits(engine, "gold") == {"open_orders": "7"}
+    assert await get_limits(engine, "silver") is None
+    assert await get_limits(engine, None) == {"open_orders": "5000"}
     assert await list_instruments(engine) == [halted]
     assert await list_balances(engine, 1001) == [("USD", 4, 1)]
 
