@@ -9,6 +9,7 @@ from app.domain.commands import PlaceOrder
 from app.domain.enums import OrderReason, OrderStatus, PostOnly, Priority, RejectReason, TimeInForce
 from app.domain.events import Rejection
 from app.domain.outcomes import Outcome
+from app.engine import risk
 from app.engine.book import Book
 from app.engine.ledger import Ledger
 from app.engine.matching import Matcher
@@ -66,6 +67,16 @@ class Desk:
         """Return whether an order crosses the best opposite price."""
         best = order.book.opposite(order.terms.side).best
         return best is not None and (order.price >= best.price if order.is_buy else order.price <= best.price)
+
+    def _reprice(self, order: Order) -> bool:
+        """Move a post-only order that would take to where it does not; returns False if it must not or cannot be."""
+        if order.terms.post_only is not _POST_ONLY_REPRICE:
+            return False
+        price, _ = self._post_only_price(order.book, order.terms, order.price)
+        if price <= 0 or risk.check_band(order.book, price) is not None:
+            return False
+        order.price = price
+        return True
 
     def _execute(self, order: Order) -> None:
         """Let an order that may trade now meet the book, and rest or end with what is left of it."""

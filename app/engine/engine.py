@@ -20,6 +20,7 @@ from app.engine.amends import AmendDesk
 from app.engine.auctions import Auctions
 from app.engine.batches import BatchDesk
 from app.engine.cancel_after import DeadMansSwitches
+from app.engine.children import Children
 from app.engine.desk import Parts
 from app.engine.instruments import Instruments
 from app.engine.kill_switch import KillSwitches
@@ -27,6 +28,7 @@ from app.engine.ledger import Ledger
 from app.engine.listing import Listing
 from app.engine.mass_cancel import MassCancels
 from app.engine.matching import Matcher
+from app.engine.order_lists import ListDesk
 from app.engine.orders import OrderDesk
 from app.engine.phases import Phases
 from app.engine.recorder import Recorder
@@ -74,7 +76,8 @@ class Engine:
         desk = OrderDesk(parts)
         batches = BatchDesk(parts, desk)
         amends = AmendDesk(parts)
-        triggers = TriggerQueue(parts)
+        children = self._children = Children(parts)
+        triggers = TriggerQueue(parts, children)
         mass_cancels = MassCancels(self.state, matcher, self._recorder)
         switches = DeadMansSwitches(self.state, mass_cancels, self._recorder)
         auctions = self._auctions = Auctions(self.state, phases, matcher, self._recorder)
@@ -90,6 +93,7 @@ class Engine:
         self._handlers: dict[type, Callable[[Any], Outcome]] = {
             commands.PlaceOrder: desk.place,
             commands.PlaceBatch: batches.place,
+            commands.PlaceList: ListDesk(parts, desk).place,
             commands.CancelOrder: desk.cancel,
             commands.AmendOrder: amends.amend,
             commands.CancelAll: mass_cancels.cancel_all,
@@ -139,6 +143,8 @@ class Engine:
         events = self._recorder.start()
         self._matcher.met = 0
         self.outcome = self._handlers[type(command)](command)
+        if self._matcher.links.filled_parents:
+            self._children.close_command(self.outcome, events)
         if self._watch.is_due:
             self._watch.close_command(events)
         return events

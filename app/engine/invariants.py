@@ -32,7 +32,7 @@ def check_balances(state: State) -> None:
     ledger = Ledger(state, Recorder(state))
     for account in state.accounts.values():
         for order in account.open_orders.values():
-            required = ledger.required_hold(order)
+            required = dict(ledger.shares(order))[order]
             assert order.held == required, f"order {order.order_id}: expected hold {required}, was {order.held}"
             held[account.account_id, order.balance.asset] += order.held
     sums: defaultdict[str, int] = defaultdict(int)

@@ -11,6 +11,7 @@ from app.domain.events import OrderAmended, OrderCanceled, OrderExpired, TradeEx
 from app.domain.instrument import RATE_SCALE
 from app.engine.book import BookSide
 from app.engine.ledger import Ledger, trade_rates
+from app.engine.links import Links
 from app.engine.phases import Phases
 from app.engine.recorder import Recorder
 from app.engine.spending import affordable, is_spent
@@ -43,7 +44,7 @@ _DAY = TimeInForce.DAY
 class Matcher:
     """Executes trades and ends orders."""
 
-    __slots__ = ("_ledger", "_phases", "_recorder", "_state", "_watch", "met")
+    __slots__ = ("_ledger", "_phases", "_recorder", "_state", "_watch", "links", "met")
 
     def __init__(self, state: State, ledger: Ledger, recorder: Recorder, watch: TriggerWatch, phases: Phases) -> None:
         self._state = state
@@ -51,6 +52,7 @@ class Matcher:
         self._recorder = recorder
         self._watch = watch
         self._phases = phases
+        self.links = Links(state, ledger, recorder, self.cancel)
         self.met = 0
         """Resting orders that the command has met so far."""
 
@@ -93,6 +95,8 @@ class Matcher:
 
         The taker's money moves once, at the end: between its own trades nobody looks at it.
         """
+        if taker.extras is not None and taker.extras.link is not None:
+            self.links.before_print(taker)
         book, before, is_buy, limit = taker.book, taker.state, taker.is_buy, taker.price
         unit, symbol, trades, triggers = book.notional_unit, book.symbol, book.trades, book.triggers
         account, settle, fill = taker.account, self._ledger.settle, self._recorder.fill
@@ -230,6 +234,9 @@ class Matcher:
     def _trade(self, taker: Order, maker: Order, quantity: int, price: int) -> None:
         """Print one trade of any two orders."""
         book, recorder, ledger = taker.book, self._recorder, self._ledger
+        for order in (maker, taker):
+            if order.extras is not None and order.extras.link is not None:
+                self.links.before_print(order)
         notional = price * quantity * book.notional_unit
         side = book.bids if maker.is_buy else book.asks
         if quantity == maker.remaining:
@@ -346,6 +353,8 @@ class Matcher:
         self._ledger.release(order)
         self._recorder.order(kind, order, status, reason, order.state.quantity)
         self._forget(order)
+        if order.extras is not None and order.extras.link is not None:
+            self.links.after_end(order)
 
     def _forget(self, order: Order) -> None:
         """Move an ended order to the remembered ones; the oldest of those makes room."""
@@ -368,7 +377,7 @@ class Matcher:
         if extras.due_ns is not None:
             self._state.timers.disarm(extras.due_ns, EXPIRY, order.order_id)
             extras.due_ns = None
-        if extras.trigger_price is not None:
+        if extras.trigger_price is not None or extras.link is not None:
             self._watch.disarm(order)
 
 

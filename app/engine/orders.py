@@ -118,10 +118,13 @@ class OrderDesk(Desk):
                 self._matcher.close(order, _REASON_IOC_REMAINDER)
         return self._order_outcome(order)
 
-    def admit(self, terms: PlaceOrder, account: Account, book: Book) -> Order | Rejection:
-        """Run every check but the last one, whether the account can pay; returns the order as it would be accepted."""
+    def admit(self, terms: PlaceOrder, account: Account, book: Book, together: int = 1) -> Order | Rejection:
+        """Run every check but the last one, whether the account can pay; returns the order as it would be accepted.
+
+        `together` is how many orders the limits of open orders count for it.
+        """
         state = self._state
-        price, rejection = self._check(terms, account, book)
+        price, rejection = self._check(terms, account, book, together)
         if rejection is not None:
             return rejection
         order_id, now = state.last_order_id + 1, state.timestamp_ns
@@ -192,7 +195,7 @@ class OrderDesk(Desk):
             return self._outcome(rejection=refuse(RejectReason.CLIENT_ORDER_ID_REUSED, field="client_order_id"))
         return self._outcome(order=known.snapshot(), book=self._recorder.top(known.book), duplicate=True)
 
-    def _check(self, terms: PlaceOrder, account: Account, book: Book) -> tuple[int, Rejection | None]:
+    def _check(self, terms: PlaceOrder, account: Account, book: Book, together: int) -> tuple[int, Rejection | None]:
         """Run the checks in order; returns the price to hold and trade at."""
         instrument = book.instrument
         rejection = check_kill_switch(self._state, account, book) if self._state.kills else None
@@ -213,7 +216,7 @@ class OrderDesk(Desk):
         if rejection is None and instrument.price_band is not None and terms.type in _BANDED:
             rejection = risk.check_band(book, price)
         if rejection is None:
-            rejection = risk.check_open_orders(account, self._state.open_orders_max)
+            rejection = risk.check_open_orders(account, self._state.open_orders_max, together)
         return price, rejection
 
     def _price(self, terms: PlaceOrder, book: Book) -> tuple[int, Rejection | None]:

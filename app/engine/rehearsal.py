@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from app.engine import matching
 from app.engine.book import Book, PriceLevel
+from app.engine.links import peer_of
 from app.engine.matching import one_owner
 from app.engine.state import Order
 
@@ -19,6 +20,8 @@ def fillable(book: Book, taker: Order, timestamp_ns: int) -> bool:
     opposite = book.asks if taker.is_buy else book.bids
     wanted = taker.remaining
     operations = 0
+    parted: set[int] = set()
+    """Orders that end before the one they are paired with trades."""
     for level in opposite.best_first():
         if not taker.reaches(level.price):
             return False
@@ -28,9 +31,14 @@ def fillable(book: Book, taker: Order, timestamp_ns: int) -> bool:
             if trail.is_young(timestamp_ns):
                 base = level.price
         for order, lots in _meetings(level):
+            if order.order_id in parted:
+                continue
             if operations >= matching.COMMAND_ORDER_OPERATIONS_MAX or one_owner(taker, order):
                 return False
             operations += 1
+            peer = peer_of(order)
+            if peer is not None:
+                parted.add(peer.order_id)
             wanted -= lots
             if wanted <= 0:
                 return True

@@ -186,11 +186,11 @@ def check_band(book: Book, price: int) -> Rejection | None:
     return None
 
 
-def check_open_orders(account: Account, limit: int | None) -> Rejection | None:
-    """Refuse one open order more than the limit."""
-    count = len(account.open_orders)
-    if limit is not None and count >= limit:
-        return refuse(RejectReason.OPEN_ORDER_LIMIT, limit=limit, actual=count + 1, unit="count")
+def check_open_orders(account: Account, limit: int | None, together: int = 1) -> Rejection | None:
+    """Refuse more open orders than the limit."""
+    count = len(account.open_orders) + together
+    if limit is not None and count > limit:
+        return refuse(RejectReason.OPEN_ORDER_LIMIT, limit=limit, actual=count, unit="count")
     return None
 
 

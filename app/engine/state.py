@@ -16,6 +16,7 @@ from app.domain.enums import AccountStatus, OrderReason, OrderStatus, Side
 from app.domain.events import AccountUpdated, OrderState, PrivateEvent, SystemEvent
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID, FIRST_ACCOUNT_ID
 from app.engine.book import Book, PriceLevel, Rates
+from app.engine.links import Link
 from app.engine.selection import MassCancel
 from app.engine.timers import Timers
 from app.engine.triggers import TrailGroup, trigger_of
@@ -106,7 +107,17 @@ class Account:
 class Extras:
     """What only few orders have; an order without any of it has no extras."""
 
-    __slots__ = ("display_quantity", "due_ns", "shown", "slippage", "trails_in", "trigger_price", "waits", "watermark")
+    __slots__ = (
+        "display_quantity",
+        "due_ns",
+        "link",
+        "shown",
+        "slippage",
+        "trails_in",
+        "trigger_price",
+        "waits",
+        "watermark",
+    )
 
     def __init__(self) -> None:
         self.due_ns: int | None = None
@@ -124,6 +135,8 @@ class Extras:
         self.waits = False
         """Whether the order is among those that the book's prices are compared with."""
         self.trails_in: TrailGroup | None = None
+        self.link: Link | None = None
+        """Its place in the list that it was placed with."""
 
 
 class Order:
@@ -245,6 +258,7 @@ class State:
         self.epoch = 0
         self.timestamp_ns = 0
         self.last_order_id = 0
+        self.last_order_list_id = 0
         self.last_account_id = FIRST_ACCOUNT_ID - 1
         self.open_orders_max: int | None = ACCOUNT_OPEN_ORDERS_MAX
         self.assets: dict[str, int] = {}

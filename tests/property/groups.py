@@ -16,6 +16,7 @@ GROUPS: frozenset[str] = frozenset(
         "breaker",
         "auction",
         "batches",
+        "lists",
     }
 )
 """Enabled groups: their commands are made, and their rare states must be reached."""
