@@ -5,13 +5,9 @@ grows, to what the parent traded in all. One that would have to trade, and may n
 orders (trigger_queue.py) and follows in a Tick.
 """
 
-from collections.abc import Sequence
-
 from app.domain.enums import InstrumentStatus, OrderReason, OrderStatus, OrderType
-from app.domain.events import Event, OrderAmended, OrderTriggered
-from app.domain.outcomes import Outcome
+from app.domain.events import OrderAmended, OrderTriggered
 from app.engine import matching, risk
-from app.engine.answers import catch_up
 from app.engine.desk import Desk
 from app.engine.links import Link, link_of
 from app.engine.state import Order
@@ -31,12 +27,12 @@ class Children(Desk):
 
     __slots__ = ()
 
-    def close_command(self, outcome: Outcome, events: Sequence[Event]) -> None:
-        """Serve the children of all parents that traded in a command, and bring its answer up to date.
+    def serve_parents(self) -> None:
+        """Serve the children of all parents that traded in the command.
 
         What children do may let other parents trade, which are served after those.
         """
-        links, seen = self._matcher.links, len(events)
+        links = self._matcher.links
         while links.filled_parents:
             order_list_id = next(iter(links.filled_parents))
             parent = links.filled_parents.pop(order_list_id)
@@ -45,11 +41,6 @@ class Children(Desk):
             link.order_list.filled = parent.filled
             for child in links.children(link.order_list):
                 self.serve(child)
-        if len(events) > seen:
-            catch_up(outcome, events[seen:])
-            shown = outcome.order or (outcome.orders[0] if outcome.orders else None)
-            if outcome.book is not None and shown is not None:
-                outcome.book = self._recorder.top(self._state.books[shown.terms.symbol])
 
     def serve(self, child: Order) -> None:
         """Let a child follow its parent, or queue it if it would have to trade and may not now."""

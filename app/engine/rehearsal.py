@@ -21,7 +21,6 @@ def fillable(book: Book, taker: Order, timestamp_ns: int) -> bool:
     wanted = taker.remaining
     operations = 0
     parted: set[int] = set()
-    """Orders that end before the one they are paired with trades."""
     for level in opposite.best_first():
         if not taker.reaches(level.price):
             return False
@@ -30,30 +29,32 @@ def fillable(book: Book, taker: Order, timestamp_ns: int) -> bool:
                 return False
             if trail.is_young(timestamp_ns):
                 base = level.price
-        for order, lots in _meetings(level):
-            if order.order_id in parted:
-                continue
+        for order, lots in _meetings(level, parted):
             if operations >= matching.COMMAND_ORDER_OPERATIONS_MAX or one_owner(taker, order):
                 return False
             operations += 1
-            peer = peer_of(order)
-            if peer is not None:
-                parted.add(peer.order_id)
             wanted -= lots
             if wanted <= 0:
                 return True
     return False
 
 
-def _meetings(level: PriceLevel) -> Iterator[tuple[Order, int]]:
-    """Yield the orders of a level with the lots they show, as a sweep meets them: icebergs again, behind all others."""
+def _meetings(level: PriceLevel, parted: set[int]) -> Iterator[tuple[Order, int]]:
+    """Yield the orders of a level with the lots they show, as a sweep meets them: icebergs again, behind all others.
+
+    `parted` are ids of orders that ended because the one they are paired with was met; it grows on the way.
+    """
     again: deque[tuple[Order, int]] = deque()
     order = level.head
     while order is not None:
-        shown = order.shown
-        yield order, shown
-        if shown < order.remaining:
-            again.append((order, order.remaining - shown))
+        if order.order_id not in parted:
+            peer = peer_of(order)
+            if peer is not None:
+                parted.add(peer.order_id)
+            shown = order.shown
+            yield order, shown
+            if shown < order.remaining:
+                again.append((order, order.remaining - shown))
         order = order.behind
     while again:
         order, hidden = again.popleft()

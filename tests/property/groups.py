@@ -17,6 +17,11 @@ GROUPS: frozenset[str] = frozenset(
         "auction",
         "batches",
         "lists",
+        "transfers",
+        "tiers",
+        "limits",
+        "account_settings",
+        "reduce_only",
     }
 )
 """Enabled groups: their commands are made, and their rare states must be reached."""

@@ -123,7 +123,8 @@ class FeatureStates:
             last = reasons[-1]
             if others == {"orders"} and last is not None and last.field != "orders":
                 return ["atomic batch refused by its last order"]
-        if isinstance(command, PlaceList) and command.kind is ListKind.BRACKET and outcome.order_list_id is not None:
+        is_bracket = isinstance(command, PlaceList) and command.kind is ListKind.BRACKET
+        if is_bracket and outcome.order_list_id is not None and not outcome.duplicate:
             self._lists[outcome.order_list_id] = [order.order_id for order in outcome.orders]
         if isinstance(command, PlaceOrder) and rejection is not None and rejection.limit is not None:
             return self._of_limit(command, int(rejection.limit), model)
@@ -150,15 +151,14 @@ class FeatureStates:
         self._positions[event.account_id, event.symbol] = event
         if before is None:
             return []
-        found = []
-        if before.quantity * event.quantity < 0:
+        found, was, now = [], int(before.quantity), int(event.quantity)
+        if was * now < 0:
             found.append("position through zero")
-        if before.quantity and not event.quantity:
+        if was and not now:
             found.append("position closed")
         if int(event.realized_pnl) < int(before.realized_pnl):
             found.append("loss realized")
-        is_reduced = 0 < abs(event.quantity) < abs(before.quantity)
-        if is_reduced and int(before.cost) % abs(before.quantity):
+        if 0 < abs(now) < abs(was) and int(before.cost) % abs(was):
             found.append("part of an odd cost released")
         return found
 
