@@ -111,7 +111,7 @@ class Desk:
         if rejection is None and account.is_restrained:
             rejection = controls.check_restricted(account, book)
         if rejection is None:
-            rejection = risk.check_status(book, account, terms)
+            rejection = risk.check_phase(book, terms) or risk.check_frozen(account)
         if rejection is None:
             rejection = controls.check_reduce_only(account, book, terms, lots, amended)
         if rejection is None:

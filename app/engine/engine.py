@@ -31,6 +31,7 @@ from app.engine.ledger import Ledger
 from app.engine.listing import Listing
 from app.engine.mass_cancel import MassCancels
 from app.engine.matching import Matcher
+from app.engine.order_check import CheckDesk
 from app.engine.order_lists import ListDesk
 from app.engine.orders import OrderDesk
 from app.engine.phases import Phases
@@ -101,6 +102,7 @@ class Engine:
             commands.PlaceOrder: desk.place,
             commands.PlaceBatch: batches.place,
             commands.PlaceList: ListDesk(parts, desk).place,
+            commands.CheckOrder: CheckDesk(parts).check,
             commands.CancelOrder: desk.cancel,
             commands.AmendOrder: amends.amend,
             commands.CancelAll: mass_cancels.cancel_all,

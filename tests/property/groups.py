@@ -17,6 +17,7 @@ GROUPS: frozenset[str] = frozenset(
         "auction",
         "batches",
         "lists",
+        "check_order",
         "transfers",
         "tiers",
         "limits",
