@@ -15,7 +15,7 @@ from app.domain.outcomes import Outcome
 from app.engine import controls, risk
 from app.engine.bounds import INTEGER_MAX
 from app.engine.desk import Desk
-from app.engine.limits import counts_of
+from app.engine.limits import counts_of, gate_of
 from app.engine.links import link_of
 from app.engine.recorder import refuse
 from app.engine.state import Account, Order
@@ -74,7 +74,7 @@ class AmendDesk(Desk):
         if wish.price == order.price and wish.quantity <= order.quantity and not wish.reforms:
             counts = counts_of(self._state, account)
             if counts is not None:
-                controls.count_message(counts, order.book.symbol)
+                counts.message(order.book.symbol, gate_of(self._state, account))
             return self._shrink(command, order, wish.quantity)
         if order.level is None:
             return self._change_waiting(command, order, wish)
@@ -144,7 +144,7 @@ class AmendDesk(Desk):
     def _count_accepted(self, account: Account) -> None:
         counts = counts_of(self._state, account)
         if counts is not None:
-            counts.accept(None, self._state)
+            counts.accept(None, gate_of(self._state, account), self._state)
 
     def _rehold(self, order: Order, price: int, quantity: int) -> Rejection | None:
         """Give the order another price and total quantity with the hold they require, or leave it as it is."""

@@ -1,7 +1,7 @@
 """Controls that look at an account: what it may still send, have open, turn over, hold and lose.
 
 Called where risk.py's ordered checks have their places for them (docs/ENGINE.md gives the order). Each
-returns None or a Rejection; only `count_message` changes anything.
+returns None or a Rejection; only `check_rates` changes anything: it counts.
 """
 
 from collections.abc import Iterator
@@ -136,16 +136,10 @@ def check_rates(state: State, account: Account, book: Book) -> Rejection | None:
     counts = counts_of(state, account)
     if counts is None:
         return None
-    assert account.gate is not None
-    rejection = _first(rate_gauges(account.gate, counts, book.symbol), book)
-    count_message(counts, book.symbol)
+    gate = gate_of(state, account)
+    rejection = _first(rate_gauges(gate, counts, book.symbol), book)
+    counts.message(book.symbol, gate)
     return rejection
-
-
-def count_message(counts: Counts, symbol: str) -> None:
-    """Count a message of this second."""
-    counts.messages += 1
-    counts.symbols[symbol] = counts.symbols.get(symbol, 0) + 1
 
 
 def ratio_gauge(state: State, account: Account) -> Gauge | None:

@@ -150,8 +150,8 @@ class Engine:
 
     def apply(self, command: Command) -> list[Event]:
         """Execute one command and return its events; it takes the next sequence whatever comes of it."""
-        self.state.sequence += 1
-        recorder = self._recorder
+        state, recorder = self.state, self._recorder
+        state.sequence += 1
         events = recorder.start()
         self._matcher.met = 0
         self.outcome = self._handlers[type(command)](command)
@@ -159,9 +159,9 @@ class Engine:
             self._follow_up()
         if recorder.tripped:
             for account in recorder.tripped:
-                recorder.system(account.updated(self.state.sequence))
+                recorder.system(account.updated(state.sequence))
             recorder.tripped.clear()
-        if self._watch.is_due:
+        if self._watch.arriving or state.marks:
             self._watch.close_command(events)
         return events
 

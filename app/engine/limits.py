@@ -1,8 +1,9 @@
 """Limits by level, resolved for an account, and what is counted against those that limit a rate.
 
 A limit may be set for the exchange, for a tier of accounts and for an account; the tightest that is
-set holds. Rates are counted as long as a limit of a rate holds for the account: one that is set later
-starts from nothing.
+set holds. What a rate is made of is counted as long as a limit of a rate holds for the account; messages by
+symbol and the orders that a duplicate would repeat, as long as their own limit does. A limit that is
+set later starts from nothing.
 """
 
 from typing import NamedTuple
@@ -33,6 +34,39 @@ class Trip(NamedTuple):
     prints: int
 
 
+class Gate:
+    """The limits that hold for an account; NO_LIMIT where none is set."""
+
+    __slots__ = (*LIMITS, "counts_symbols", "is_counted", "is_plain", "remembers_orders", "values", "version")
+
+    message_rate: int
+    symbol_message_rate: int
+    rejection_rate: int
+    order_trade_ratio: int
+    duplicate_window_ns: int
+    execution_rate: int
+    open_orders: int
+    symbol_open_orders: int
+    order_notional: int
+    open_notional: int
+    daily_notional: int
+    position_notional: int
+    daily_loss: int
+
+    def __init__(self, values: dict[str, int], version: int) -> None:
+        self.values = values
+        """Limits that are set."""
+        self.version = version
+        """Of the levels that they were taken from."""
+        for name in LIMITS:
+            setattr(self, name, values.get(name, NO_LIMIT))
+        self.is_counted = any(name in values for name in COUNTED)
+        self.counts_symbols = "symbol_message_rate" in values
+        self.remembers_orders = "duplicate_window_ns" in values
+        self.is_plain = not values.keys() - {"open_orders"}
+        """Whether at most the number of open orders is limited."""
+
+
 class Counts:
     """What an account did in this second and today, as far as a limit asks."""
 
@@ -60,53 +94,28 @@ class Counts:
         self.messages = self.rejections = self.executions = 0
         self.symbols.clear()
 
-    def accept(self, terms: PlaceOrder | None, state: State) -> None:
+    def message(self, symbol: str, gate: Gate) -> None:
+        """Count a message of this second."""
+        self.messages += 1
+        if gate.counts_symbols:
+            self.symbols[symbol] = self.symbols.get(symbol, 0) + 1
+
+    def accept(self, terms: PlaceOrder | None, gate: Gate, state: State) -> None:
         """Count an accepted order, or an amend (None)."""
         if self.day != state.day:
             self.day, self.accepted = state.day, 0
         self.accepted += 1
-        if terms is not None and terms.client_order_id is None:
-            key = likeness(terms)
-            self.recent.pop(key, None)
-            self.recent[key] = state.timestamp_ns
-            if len(self.recent) > RECENT_ORDERS_MAX:
-                del self.recent[next(iter(self.recent))]
+        if gate.remembers_orders and terms is not None and terms.client_order_id is None:
+            key, recent = likeness(terms), self.recent
+            recent.pop(key, None)
+            recent[key] = state.timestamp_ns
+            if len(recent) > RECENT_ORDERS_MAX:
+                del recent[next(iter(recent))]
 
 
 def likeness(terms: PlaceOrder) -> tuple[object, ...]:
     """Return what makes two orders of an account look like one that was sent twice."""
     return terms.symbol, terms.side, terms.type, terms.price, terms.quantity
-
-
-class Gate:
-    """The limits that hold for an account; NO_LIMIT where none is set."""
-
-    __slots__ = (*LIMITS, "is_counted", "is_plain", "values", "version")
-
-    message_rate: int
-    symbol_message_rate: int
-    rejection_rate: int
-    order_trade_ratio: int
-    duplicate_window_ns: int
-    execution_rate: int
-    open_orders: int
-    symbol_open_orders: int
-    order_notional: int
-    open_notional: int
-    daily_notional: int
-    position_notional: int
-    daily_loss: int
-
-    def __init__(self, values: dict[str, int], version: int) -> None:
-        self.values = values
-        """Limits that are set."""
-        self.version = version
-        """Of the levels that they were taken from."""
-        for name in LIMITS:
-            setattr(self, name, values.get(name, NO_LIMIT))
-        self.is_counted = any(name in values for name in COUNTED)
-        self.is_plain = not values.keys() - {"open_orders"}
-        """Whether at most the number of open orders is limited."""
 
 
 def resolve(state: State, account: Account) -> Gate:

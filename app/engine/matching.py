@@ -90,6 +90,8 @@ class Matcher:
                 self.met += 1
                 self._trade(taker, maker, min(taker.remaining, maker.shown), level.price)
             else:
+                if taker.extras is not None and taker.extras.link is not None:
+                    self.links.before_print(taker)
                 self._sweep(taker, opposite)
 
     def _sweep(self, taker: Order, opposite: BookSide) -> None:
@@ -97,8 +99,6 @@ class Matcher:
 
         The taker's money moves once, at the end: between its own trades nobody looks at it.
         """
-        if taker.extras is not None and taker.extras.link is not None:
-            self.links.before_print(taker)
         book, before, is_buy, limit = taker.book, taker.state, taker.is_buy, taker.price
         unit, symbol, trades, triggers = book.notional_unit, book.symbol, book.trades, book.triggers
         account, settle, fill = taker.account, self._ledger.settle, self._recorder.fill
@@ -147,9 +147,8 @@ class Matcher:
                 self._forget(taker)
                 break
             level = opposite.best
-        gate = account.gate
-        # Resolved anew where limits changed since: a fired order did not pass the checks that do.
-        if gate is None or gate.is_counted or gate.version != self._state.limits_version:
+        # Limits that changed since are resolved anew: a fired order did not pass the checks that do it.
+        if account.gate is None or account.gate.is_counted or account.gate.version != self._state.limits_version:
             self._count_executions(account, COMMAND_ORDER_OPERATIONS_MAX - operations - self.met)
         self.met = COMMAND_ORDER_OPERATIONS_MAX - operations
         book.move_last_price(price)
@@ -361,7 +360,10 @@ class Matcher:
         """Move an ended order to the remembered ones; the oldest of those makes room."""
         state = self._state
         del order.account.open_orders[order.order_id]
-        order.position.leave(order)
+        position = order.position
+        position.open_orders -= 1
+        if position.reducing:
+            position.reducing.pop(order.order_id, None)
         if order.extras is not None:
             self._disarm(order)
         state.closed.append(order)

@@ -13,10 +13,9 @@ from app.domain.outcomes import Outcome
 from app.engine import controls, forms, risk
 from app.engine.admission import admits_plainly
 from app.engine.book import Book, Rates
-from app.engine.controls import count_message
 from app.engine.desk import Desk, Parts, insufficient
 from app.engine.fee_tiers import captured
-from app.engine.limits import counts_of
+from app.engine.limits import counts_of, gate_of
 from app.engine.positions import Position
 from app.engine.recorder import refuse
 from app.engine.rehearsal import fillable
@@ -89,16 +88,16 @@ class OrderDesk(Desk):
         """
         state, price, quantity, is_buy = self._state, terms.price, terms.quantity, terms.side is _BUY
         assert price is not None, "only orders with a price are plain"
-        gate, counts = account.gate, None
-        if gate is not None and gate.is_counted:
-            counts = counts_of(state, account)
-            if counts is not None:
-                count_message(counts, book.symbol)
+        gate, counts = account.gate, account.counts
+        assert gate is not None, "its limits were looked at"
+        is_counted = gate.is_counted
+        if is_counted and counts is not None:
+            counts.message(book.symbol, gate)
         position = account.positions.get(book.symbol) or account.position(book)
         rates = book.rates if not state.fee_tiers else self._rates(position)
+        notional = price * quantity * book.notional_unit
         if is_buy:
             balance, own, opposite = position.quote, book.bids, book.asks
-            notional = price * quantity * book.notional_unit
             # As Ledger.required_hold has it, for an order that did not trade yet.
             required = notional - (-notional * rates.highest // RATE_SCALE)
         else:
@@ -114,9 +113,15 @@ class OrderDesk(Desk):
         order = Order(shown, position, rates)
         self._ledger.open(order, required)
         self._orders[order_id] = account.open_orders[order_id] = order
-        position.enter(order)
-        if counts is not None:
-            counts.accept(terms, state)
+        # As Position.enter has it.
+        position.open_orders += 1
+        position.turnover.open_notional += notional
+        if is_buy:
+            position.buying += quantity
+        else:
+            position.selling += quantity
+        if is_counted and counts is not None:
+            counts.accept(terms, gate, state)
         if terms.client_order_id is not None:
             account.client_ids[terms.client_order_id] = order
         self._recorder.accepted(account, shown)
@@ -191,8 +196,7 @@ class OrderDesk(Desk):
         state.last_order_id -= 1
         del state.orders[order.order_id]
         del account.open_orders[order.order_id]
-        order.position.add(order, -order.remaining)
-        order.position.leave(order)
+        order.position.withdraw(order)
         if order.terms.client_order_id is not None:
             del account.client_ids[order.terms.client_order_id]
 
@@ -202,7 +206,7 @@ class OrderDesk(Desk):
             self._end_by_time(order)
         counts = counts_of(self._state, order.account)
         if counts is not None:
-            counts.accept(order.terms, self._state)
+            counts.accept(order.terms, gate_of(self._state, order.account), self._state)
         self._recorder.accepted(order.account, order.state)
 
     def _rates(self, position: Position) -> Rates:

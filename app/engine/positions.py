@@ -105,9 +105,10 @@ class Position:
                 self.reducing = {}
             self.reducing[order.order_id] = order
 
-    def leave(self, order: Order) -> None:
-        """Count an order no more that has ended; its lots are gone already."""
+    def withdraw(self, order: Order) -> None:
+        """Count an order no more that was counted and not accepted."""
         self.open_orders -= 1
+        self.add(order, -order.remaining)
         if self.reducing is not None:
             self.reducing.pop(order.order_id, None)
 
