@@ -87,11 +87,16 @@ def check_reduce_only(
             return refuse(RejectReason.REDUCE_ONLY_WOULD_INCREASE, limit=0, actual=0, unit="lots")
     elif not terms.reduce_only:
         return None
-    position = account.positions.get(book.symbol)
-    allowed = 0 if position is None else reducible(position, amended, is_buy=book.side(terms.side) is book.bids)
+    allowed = room_to_reduce(account, book, terms, amended)
     if lots > allowed:
         return refuse(RejectReason.REDUCE_ONLY_WOULD_INCREASE, limit=allowed, actual=lots, unit="lots")
     return None
+
+
+def room_to_reduce(account: Account, book: Book, terms: PlaceOrder, amended: Order | None = None) -> int:
+    """Return the lots that an order which may only reduce a position can have."""
+    position = account.positions.get(book.symbol)
+    return 0 if position is None else reducible(position, amended, is_buy=book.side(terms.side) is book.bids)
 
 
 def reducible(position: Position, amended: Order | None = None, *, is_buy: bool) -> int:
