@@ -179,6 +179,22 @@ def import_journal(
     run_role("journal", restore)
 
 
+@admin.command("create-logins")
+def create_logins(
+    prefix: str = typer.Option("orderwire_login", help="Start of the logins' names; give each exchange its own."),
+) -> None:
+    """Make or renew a database login for each role; prints their URLs as JSON. DATABASE_URL is an administrator's."""
+    import msgspec
+
+    from app.bootstrap.administrator import make_logins
+
+    async def make(settings: "Settings") -> int:
+        print(msgspec.json.encode(await make_logins(settings, prefix=prefix)).decode())
+        return 0
+
+    run_role("admin", make)
+
+
 @admin.command("create-key")
 def create_key(name: str = typer.Option("admin", help="Account the key acts for; opened if it is new.")) -> None:
     """Open an account and print a new API key with every scope, as JSON on stdout."""

@@ -176,13 +176,11 @@ class Journal:
             raise StartupError(f"PostgreSQL must be durable: expected on, was off: {names}")
 
     async def head(self) -> Head:
-        """Return the head row; a new shard gets its genesis row (term 0, sequence 0) first."""
-        head = await self._head()
-        if head is None:
-            await self._answer(lambda connection: connection.execute(_GENESIS, self.shard, GENESIS_HASH))
-            head = await self._head()
-            assert head is not None, f"expected a head row of shard {self.shard} after writing it"  # noqa: S101  # just written
-        return head
+        """Return the head row; of a shard that never had a leader, what its genesis row will be.
+
+        Only whoever is about to lead writes that row: readers may not.
+        """
+        return await self._head() or Head(self.shard, 0, 0, GENESIS_HASH, 0, "", "", "")
 
     async def take_over(self, observed: Head, *, owner: str, address: str, build: str) -> Head | None:
         """Become the leader of the next term, or return None if somebody else was faster.
@@ -190,6 +188,8 @@ class Journal:
         The head returned is where the tail ends: no append of an older term can follow. `owner` must
         be unique to this attempt (it tells our own success from a rival's after a lost connection).
         """
+        if observed.term == 0:
+            await self._begin()
         async with self._lock:
             patience = Patience(self._give_up_s)
             while True:
@@ -257,7 +257,7 @@ class Journal:
         One transaction: all of it is there or nothing. Raises StartupError when the shard has a journal,
         JournalUnavailable when PostgreSQL does not answer, and whatever `rows` raises.
         """
-        await self.head()
+        await self._begin()
 
         async def write(connection: Connection) -> tuple[int, int]:
             async with connection.transaction():
@@ -310,6 +310,10 @@ class Journal:
                 f"shard {self.shard}: expected the head at term {row.term} and sequence {row.first_seq - 1}, "
                 f"was term {head.term} and sequence {head.head_seq} of {head.owner or 'nobody'}"
             )
+
+    async def _begin(self) -> None:
+        """Write the genesis row (term 0, sequence 0) of a shard that has no head row."""
+        await self._answer(lambda connection: connection.execute(_GENESIS, self.shard, GENESIS_HASH))
 
     async def _head(self) -> Head | None:
         return await self._answer(self._read_head)

@@ -18,6 +18,27 @@ END
 $$
 """
 
+PROJECTED_FACTS = ("account_events", "fills", "trades")
+"""Projected once and never changed: the projector may not even repeat itself."""
+PROJECTED_STATES = ("accounts", "assets", "balances", "instruments", "orders", "projection_cursors")
+EVERYBODY = ("orderwire_engine", "orderwire_projector", "orderwire_api")
+GRANTS = (
+    # The journal can only grow, and only by an engine.
+    ("SELECT, INSERT", ("journal",), "orderwire_engine"),
+    ("SELECT, INSERT, UPDATE", ("shard_head",), "orderwire_engine"),
+    ("SELECT", ("journal", "shard_head"), "orderwire_projector"),
+    ("SELECT", ("journal", "shard_head"), "orderwire_api"),
+    # The worker's follower writes checkpoints too.
+    ("SELECT, INSERT, UPDATE, DELETE", ("checkpoints",), "orderwire_engine"),
+    ("SELECT, INSERT, UPDATE, DELETE", ("checkpoints",), "orderwire_projector"),
+    ("SELECT, INSERT", PROJECTED_FACTS, "orderwire_projector"),
+    ("SELECT, INSERT, UPDATE", PROJECTED_STATES, "orderwire_projector"),
+    ("SELECT", (*PROJECTED_FACTS, *PROJECTED_STATES), "orderwire_api"),
+    # People and keys belong to the edge; nothing there is ever deleted, only revoked.
+    ("SELECT, INSERT, UPDATE", ("api_keys", "refresh_tokens", "users"), "orderwire_api"),
+    *(("SELECT", ("alembic_version",), role) for role in EVERYBODY),
+)
+
 
 def upgrade() -> None:
     op.create_table(
@@ -237,6 +258,8 @@ def upgrade() -> None:
         "CREATE TRIGGER journal_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON journal "
         "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
     )
+    for privileges, tables, role in GRANTS:
+        op.execute(f"GRANT {privileges} ON {', '.join(tables)} TO {role}")
 
 
 def downgrade() -> None:
