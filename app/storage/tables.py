@@ -73,6 +73,17 @@ journal = Table(
     Column("engine_version", Integer, nullable=False),
     Column("timestamp_ns", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    # The partitions are tables of the schema journal_parts, made by the function extend_journal.
+    postgresql_partition_by="RANGE (shard, last_seq)",
+)
+
+journal_partitions = Table(
+    "journal_partitions",
+    metadata,
+    # A partition holds the rows whose last_seq is from_seq or more and below to_seq.
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("from_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("to_seq", BigInteger, nullable=False),
 )
 
 checkpoints = Table(

@@ -18,6 +18,45 @@ END
 $$
 """
 
+EXTEND_JOURNAL = """
+CREATE FUNCTION extend_journal(of_shard smallint, width bigint, ahead integer) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    head bigint;
+    edge bigint;
+    part text;
+BEGIN
+    IF (width >= 256 AND ahead BETWEEN 1 AND 8) IS NOT TRUE THEN
+        RAISE EXCEPTION 'expected partitions of 256 sequences or more and 1 to 8 ahead, was % and %', width, ahead
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT head_seq INTO STRICT head FROM shard_head WHERE shard = of_shard;
+    SELECT coalesce(max(to_seq), 0) INTO edge FROM journal_partitions WHERE shard = of_shard;
+    IF edge > head + ahead * width THEN
+        RETURN edge;
+    END IF;
+    -- One maker at a time: whoever waited here looks again.
+    LOCK TABLE journal_partitions IN SHARE ROW EXCLUSIVE MODE;
+    SELECT coalesce(max(to_seq), 0) INTO edge FROM journal_partitions WHERE shard = of_shard;
+    WHILE edge <= head + ahead * width LOOP
+        part := format('journal_%s_%s', of_shard, edge);
+        EXECUTE format('CREATE TABLE journal_parts.%I (LIKE journal)', part);
+        EXECUTE format('ALTER TABLE journal_parts.%I ALTER COLUMN body SET STORAGE EXTERNAL, '
+            'ADD CONSTRAINT %I PRIMARY KEY (shard, last_seq)', part, 'pk_' || part);
+        EXECUTE format('CREATE TRIGGER journal_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON journal_parts.%I '
+            'FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', part);
+        -- Attached, not created in place: appends and readers go on meanwhile.
+        EXECUTE format('ALTER TABLE journal ATTACH PARTITION journal_parts.%I FOR VALUES FROM (%s, %s) TO (%s, %s)',
+            part, of_shard, edge, of_shard, edge + width);
+        INSERT INTO journal_partitions (shard, from_seq, to_seq) VALUES (of_shard, edge, edge + width);
+        edge := edge + width;
+    END LOOP;
+    RETURN edge;
+END
+$$
+"""
+"""Lets an engine make room for its journal without the right to make tables; bounded by the shard's own head."""
+
 PROJECTED_FACTS = ("account_events", "fills", "trades")
 """Projected once and never changed: the projector may not even repeat itself."""
 PROJECTED_STATES = ("accounts", "assets", "balances", "instruments", "orders", "projection_cursors")
@@ -26,6 +65,7 @@ GRANTS = (
     # The journal can only grow, and only by an engine.
     ("SELECT, INSERT", ("journal",), "orderwire_engine"),
     ("SELECT, INSERT, UPDATE", ("shard_head",), "orderwire_engine"),
+    ("SELECT", ("journal_partitions",), "orderwire_engine"),
     ("SELECT", ("journal", "shard_head"), "orderwire_projector"),
     ("SELECT", ("journal", "shard_head"), "orderwire_api"),
     # The worker's follower writes checkpoints too.
@@ -149,6 +189,14 @@ def upgrade() -> None:
         sa.Column("timestamp_ns", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("shard", "last_seq", name=op.f("pk_journal")),
+        postgresql_partition_by="RANGE (shard, last_seq)",
+    )
+    op.create_table(
+        "journal_partitions",
+        sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("from_seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("to_seq", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "from_seq", name=op.f("pk_journal_partitions")),
     )
     op.create_table(
         "orders",
@@ -251,13 +299,17 @@ def upgrade() -> None:
     op.create_index(op.f("ix_refresh_tokens_family_id"), "refresh_tokens", ["family_id"], unique=False)
     op.create_index(op.f("ix_refresh_tokens_user_id"), "refresh_tokens", ["user_id"], unique=False)
     # Large bodies go to the side table as they are: compressing them would cost time on the acknowledgement path.
-    op.execute("ALTER TABLE journal ALTER COLUMN body SET STORAGE EXTERNAL")
+    # (The journal's partitions do the same.)
     op.execute("ALTER TABLE checkpoints ALTER COLUMN body SET STORAGE EXTERNAL")
     op.execute(APPEND_ONLY)
     op.execute(
         "CREATE TRIGGER journal_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON journal "
         "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
     )
+    op.execute("CREATE SCHEMA journal_parts")
+    op.execute(EXTEND_JOURNAL)
+    op.execute("REVOKE EXECUTE ON FUNCTION extend_journal FROM PUBLIC")
+    op.execute("GRANT EXECUTE ON FUNCTION extend_journal TO orderwire_engine")
     for privileges, tables, role in GRANTS:
         op.execute(f"GRANT {privileges} ON {', '.join(tables)} TO {role}")
 
@@ -270,6 +322,7 @@ def downgrade() -> None:
         "shard_head",
         "projection_cursors",
         "orders",
+        "journal_partitions",
         "journal",
         "instruments",
         "fills",
@@ -281,4 +334,6 @@ def downgrade() -> None:
         "account_events",
     ):
         op.drop_table(table)
+    op.execute("DROP SCHEMA journal_parts")
+    op.execute("DROP FUNCTION extend_journal")
     op.execute("DROP FUNCTION refuse_change()")

@@ -14,7 +14,13 @@ PROJECTED = {
     **dict.fromkeys(("accounts", "assets", "balances", "instruments", "orders", "projection_cursors"), KEEP),
 }
 ALLOWED = {
-    "engine": {"journal": GROW, "shard_head": KEEP, "checkpoints": ALL, "alembic_version": READ},
+    "engine": {
+        "journal": GROW,
+        "journal_partitions": READ,
+        "shard_head": KEEP,
+        "checkpoints": ALL,
+        "alembic_version": READ,
+    },
     "projector": {"journal": READ, "shard_head": READ, "checkpoints": ALL, "alembic_version": READ, **PROJECTED},
     "api": {
         **dict.fromkeys(("journal", "shard_head", "alembic_version", *PROJECTED), READ),
