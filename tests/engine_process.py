@@ -26,8 +26,10 @@ def role_environment(database_url: str, redis_url: str, **extra: str) -> dict[st
 class EngineProcess:
     """`python -m app engine`, killed at the end whatever happens."""
 
-    def __init__(self, database_url: str, redis_url: str, *, shard: int) -> None:
-        self._environment = role_environment(as_role(database_url, "engine"), redis_url, ORDERWIRE_SHARD=str(shard))
+    def __init__(self, database_url: str, redis_url: str, *, shard: int, **extra: str) -> None:
+        self._environment = role_environment(
+            as_role(database_url, "engine"), redis_url, ORDERWIRE_SHARD=str(shard), **extra
+        )
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
