@@ -11,10 +11,11 @@ from app.domain.events import OrderAmended, OrderCanceled, OrderExpired, TradeEx
 from app.domain.instrument import RATE_SCALE
 from app.engine.book import BookSide
 from app.engine.ledger import Ledger, trade_rates
+from app.engine.limits import Trip, counts_of
 from app.engine.phases import Phases
 from app.engine.recorder import Recorder
 from app.engine.spending import affordable, is_spent
-from app.engine.state import CLOSED_ORDERS_MAX, Order, State
+from app.engine.state import CLOSED_ORDERS_MAX, Account, Order, State
 from app.engine.timers import EXPIRY
 from app.engine.trigger_watch import TriggerWatch
 
@@ -141,6 +142,8 @@ class Matcher:
                 self._forget(taker)
                 break
             level = opposite.best
+        if account.gate is None or account.gate.is_counted:
+            self._count_executions(account, COMMAND_ORDER_OPERATIONS_MAX - operations - self.met)
         self.met = COMMAND_ORDER_OPERATIONS_MAX - operations
         book.move_last_price(price)
         after = taker.state
@@ -170,6 +173,7 @@ class Matcher:
             taker.remaining = min(lots, maker.shown)
             bought = taker.quantity + taker.remaining
             taker.state = msgspec.structs.replace(taker.state, quantity=bought)
+            taker.position.add(taker, taker.remaining)
             self._trade(taker, maker, taker.remaining, level.price)
 
     def cross(self, later: Order, earlier: Order, price: int) -> None:
@@ -265,6 +269,7 @@ class Matcher:
         goes_on = taker.terms.quote_quantity is not None and not is_spent(taker, notional, fee)
         recorder.fills.append(recorder.fill(taker, trade, notional, fee, _TAKER, goes_on=goes_on))
         ledger.settle(taker, notional, quantity, fee)
+        self._count_executions(taker.account, 1)
         if not maker.remaining:
             self._forget(maker)
         elif maker.extras is not None and not maker.shown:
@@ -272,6 +277,19 @@ class Matcher:
         if not taker.remaining and not goes_on:
             ledger.release(taker)
             self._forget(taker)
+
+    def _count_executions(self, account: Account, prints: int) -> None:
+        """Count prints that an account took; too many in one second throttle it from the next command on."""
+        counts = counts_of(self._state, account)
+        if counts is None:
+            return
+        assert account.gate is not None
+        limit, before = account.gate.execution_rate, counts.executions
+        counts.executions = before + prints
+        if counts.executions > limit and account.trip is None:
+            account.trip = Trip(limit, max(limit, before) + 1)
+            account.look_at_restraints()
+            self._recorder.tripped.append(account)
 
     def _prevent(self, taker: Order, maker: Order, quantity: int) -> None:
         mode = taker.terms.stp
@@ -351,6 +369,7 @@ class Matcher:
         """Move an ended order to the remembered ones; the oldest of those makes room."""
         state = self._state
         del order.account.open_orders[order.order_id]
+        order.position.leave(order)
         if order.extras is not None:
             self._disarm(order)
         state.closed.append(order)
