@@ -57,9 +57,18 @@ $$
 """
 """Lets an engine make room for its journal without the right to make tables; bounded by the shard's own head."""
 
-PROJECTED_FACTS = ("account_events", "fills", "trades")
+PROJECTED_FACTS = ("account_events", "audit", "epochs", "fills", "ledger_entries", "trades", "transfers")
 """Projected once and never changed: the projector may not even repeat itself."""
-PROJECTED_STATES = ("accounts", "assets", "balances", "instruments", "orders", "projection_cursors")
+PROJECTED_STATES = (
+    "accounts",
+    "assets",
+    "balances",
+    "instruments",
+    "limits",
+    "orders",
+    "positions",
+    "projection_cursors",
+)
 EVERYBODY = ("orderwire_engine", "orderwire_projector", "orderwire_api")
 GRANTS = (
     # The journal can only grow, and only by an engine.
@@ -99,6 +108,7 @@ def upgrade() -> None:
         sa.Column("account_seq", sa.BigInteger(), nullable=False),
         sa.Column("created_ns", sa.BigInteger(), nullable=False),
         sa.Column("engine_seq", sa.BigInteger(), nullable=False),
+        sa.Column("settings", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("account_id", name=op.f("pk_accounts")),
         sa.UniqueConstraint("shard", "name", name=op.f("uq_accounts_shard_name")),
     )
@@ -126,6 +136,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("asset", name=op.f("pk_assets")),
     )
     op.create_table(
+        "audit",
+        sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("engine_seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("timestamp_ns", sa.BigInteger(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column("changed", sa.Boolean(), nullable=False),
+        sa.Column("details", postgresql.JSONB(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "engine_seq", name=op.f("pk_audit")),
+    )
+    op.create_index(op.f("ix_audit_account_id_engine_seq"), "audit", ["account_id", "engine_seq"], unique=False)
+    op.create_table(
         "balances",
         sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("asset", sa.Text(), nullable=False),
@@ -145,6 +167,14 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("shard", "last_seq", name=op.f("pk_checkpoints")),
+    )
+    op.create_table(
+        "epochs",
+        sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("epoch", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("engine_seq", sa.BigInteger(), nullable=False),
+        sa.Column("timestamp_ns", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "epoch", name=op.f("pk_epochs")),
     )
     op.create_table(
         "fills",
@@ -199,6 +229,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("shard", "from_seq", name=op.f("pk_journal_partitions")),
     )
     op.create_table(
+        "ledger_entries",
+        sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("entry_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("balance", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("ref", sa.Text(), nullable=False),
+        sa.Column("engine_seq", sa.BigInteger(), nullable=False),
+        sa.Column("timestamp_ns", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "entry_id", name=op.f("pk_ledger_entries")),
+    )
+    op.create_index(
+        op.f("ix_ledger_entries_account_id_entry_id"), "ledger_entries", ["account_id", "entry_id"], unique=False
+    )
+    op.create_table(
+        "limits",
+        sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("tier", sa.Text(), nullable=False),
+        sa.Column("limits", postgresql.JSONB(), nullable=False),
+        sa.Column("engine_seq", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "tier", name=op.f("pk_limits")),
+    )
+    op.create_table(
         "orders",
         sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("order_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -217,6 +272,9 @@ def upgrade() -> None:
         sa.Column("created_ns", sa.BigInteger(), nullable=False),
         sa.Column("updated_ns", sa.BigInteger(), nullable=False),
         sa.Column("engine_seq", sa.BigInteger(), nullable=False),
+        sa.Column("display_quantity", sa.BigInteger(), nullable=True),
+        sa.Column("trigger_price", sa.BigInteger(), nullable=True),
+        sa.Column("order_list_id", sa.BigInteger(), nullable=True),
         sa.Column("terms", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("account_id", "order_id", name=op.f("pk_orders")),
     )
@@ -233,6 +291,18 @@ def upgrade() -> None:
         ["account_id", "order_id"],
         unique=False,
         postgresql_where=sa.text("status IN ('untriggered', 'pending', 'open', 'partially_filled')"),
+    )
+    op.create_table(
+        "positions",
+        sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("symbol", sa.Text(), nullable=False),
+        sa.Column("quantity", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("cost", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("realized_pnl", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("fees", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("account_seq", sa.BigInteger(), nullable=False),
+        sa.Column("engine_seq", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "symbol", name=op.f("pk_positions")),
     )
     op.create_table(
         "projection_cursors",
@@ -272,6 +342,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("symbol", "trade_id", name=op.f("pk_trades")),
     )
     op.create_index(op.f("ix_trades_symbol_timestamp_ns"), "trades", ["symbol", "timestamp_ns"], unique=False)
+    op.create_table(
+        "transfers",
+        sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("engine_seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("transfer_id", sa.Text(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("counterparty_id", sa.BigInteger(), nullable=True),
+        sa.Column("timestamp_ns", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "engine_seq", name=op.f("pk_transfers")),
+    )
+    op.create_index(
+        op.f("ix_transfers_account_id_transfer_id"), "transfers", ["account_id", "transfer_id"], unique=False
+    )
     op.create_table(
         "users",
         sa.Column("user_id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -318,16 +402,22 @@ def downgrade() -> None:
     for table in (
         "refresh_tokens",
         "users",
+        "transfers",
         "trades",
         "shard_head",
         "projection_cursors",
+        "positions",
         "orders",
+        "limits",
+        "ledger_entries",
         "journal_partitions",
         "journal",
         "instruments",
         "fills",
+        "epochs",
         "checkpoints",
         "balances",
+        "audit",
         "assets",
         "api_keys",
         "accounts",

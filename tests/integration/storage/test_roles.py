@@ -10,8 +10,31 @@ from tests.database_roles import as_role
 READ, GROW, KEEP = "SELECT", "SELECT INSERT", "SELECT INSERT UPDATE"
 ALL = "SELECT INSERT UPDATE DELETE"
 PROJECTED = {
-    **dict.fromkeys(("account_events", "fills", "trades"), GROW),
-    **dict.fromkeys(("accounts", "assets", "balances", "instruments", "orders", "projection_cursors"), KEEP),
+    **dict.fromkeys(
+        (
+            "account_events",
+            "audit",
+            "epochs",
+            "fills",
+            "ledger_entries",
+            "trades",
+            "transfers",
+        ),
+        GROW,
+    ),
+    **dict.fromkeys(
+        (
+            "accounts",
+            "assets",
+            "balances",
+            "instruments",
+            "limits",
+            "orders",
+            "positions",
+            "projection_cursors",
+        ),
+        KEEP,
+    ),
 }
 ALLOWED = {
     "engine": {
