@@ -29,8 +29,7 @@ ON CONFLICT (account_id, order_id) DO UPDATE SET status = excluded.status, versi
     price = excluded.price, quantity = excluded.quantity, filled_quantity = excluded.filled_quantity,
     notional = excluded.notional, fees = excluded.fees, reason = excluded.reason,
     updated_ns = excluded.updated_ns, engine_seq = excluded.engine_seq,
-    display_quantity = excluded.display_quantity, trigger_price = excluded.trigger_price,
-    order_list_id = excluded.order_list_id
+    display_quantity = excluded.display_quantity, trigger_price = excluded.trigger_price
 """
 # Amounts travel as text: they may pass 64 bits.
 _BALANCES = """
