@@ -18,7 +18,7 @@ def test_every_parameter_of_a_statement_is_a_column_of_equal_length() -> None:
 
     statements = list(statements_of(changes, 0))
 
-    assert len(statements) == 7
+    assert len(statements) == 8
     for sql, columns in statements:
         assert len(columns) == len(set(re.findall(r"\$\d+", sql)))
         assert len({len(column) for column in columns}) == 1
