@@ -9,6 +9,7 @@ from starlette.routing import WebSocketRoute
 from app import __version__
 from app.api import (
     account,
+    account_events,
     admin,
     api_keys,
     auth,
@@ -17,8 +18,10 @@ from app.api import (
     fills,
     health,
     instruments,
+    ledger,
     orderbook,
     orders,
+    positions,
     problems,
     ticker,
     time_status,
@@ -38,6 +41,9 @@ _ROUTERS = (
     trades.router,
     fills.router,
     balances.router,
+    positions.router,
+    ledger.router,
+    account_events.router,
     account.router,
     instruments.router,
     time_status.router,
