@@ -18,6 +18,7 @@ from app.domain.outcomes import Outcome
 from app.engine import checkpoint
 from app.engine.accounts import Accounts
 from app.engine.amends import AmendDesk
+from app.engine.answers import catch_up
 from app.engine.auctions import Auctions
 from app.engine.batches import BatchDesk
 from app.engine.cancel_after import DeadMansSwitches
@@ -149,8 +150,7 @@ class Engine:
         self._matcher.met = 0
         self.outcome = self._handlers[type(command)](command)
         if recorder.shrunk:
-            trim(recorder.shrunk, self._matcher)
-            recorder.shrunk.clear()
+            self._trim()
         if recorder.tripped:
             for account in recorder.tripped:
                 recorder.system(account.updated(self.state.sequence))
@@ -158,6 +158,18 @@ class Engine:
         if self._watch.is_due:
             self._watch.close_command(events)
         return events
+
+    def _trim(self) -> None:
+        """Cancel what shrunk positions have no room for; the answer shows what that changed."""
+        recorder, outcome = self._recorder, self.outcome
+        known = len(recorder.events)
+        trim(recorder.shrunk, self._matcher)
+        recorder.shrunk.clear()
+        trimmed = recorder.events[known:]
+        if trimmed:
+            catch_up(outcome, trimmed)
+            if outcome.book is not None and outcome.order is not None:
+                outcome.book = recorder.top(self.state.books[outcome.order.terms.symbol])
 
     def seal(self) -> Sealed:
         """Close the batch: state what it changed in each book, and hand over its events."""
