@@ -16,6 +16,7 @@ GROUPS: frozenset[str] = frozenset(
         "breaker",
         "auction",
         "batches",
+        "positions",
         "transfers",
         "tiers",
         "limits",
