@@ -237,7 +237,7 @@ def _reformed(command: AmendOrder, order: Order, wish: Wish) -> tuple[Wish, Reje
         trigger = in_steps(trigger, command.trigger_price_scale, instrument.tick)
         if trigger is None:
             return wish, refuse(RejectReason.INVALID_PRICE_TICK, field="trigger_price")
-    if display is not None and display <= 0:
+    if display is not None and not 0 < display <= INTEGER_MAX:
         return wish, refuse(RejectReason.INVALID_REQUEST, field="display_quantity")
     if trigger is not None and not 0 < trigger <= INTEGER_MAX:
         return wish, refuse(RejectReason.INVALID_REQUEST, field="trigger_price")

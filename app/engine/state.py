@@ -156,7 +156,7 @@ class Account:
             self.account_id,
             self.status,
             self.tier,
-            {name: str(value) for name, value in self.limits.items()},
+            {name: str(self.limits[name]) for name in sorted(self.limits)},
             self.stp_group,
             self.restricted,
             self.killed,
