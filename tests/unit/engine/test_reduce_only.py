@@ -275,6 +275,20 @@ def test_accounts_are_trimmed_in_their_order_and_buys_before_sells() -> None:
     assert (bids(engine), asks(engine)) == ([], [])
 
 
+def test_buys_end_before_sells_where_a_batch_turned_the_position_twice() -> None:
+    engine = long(10)
+    accepted(engine, closing(10, 120))
+    accepted(engine, buy(CAROL, quantity=15, price=99))
+    accepted(engine, sell(CAROL, quantity=3, price=100))
+    orders = (
+        sell(ALICE, quantity=15, price=99, client_order_id="a"),
+        buy(ALICE, quantity=5, price=90, reduce_only=True, client_order_id="b"),
+        buy(ALICE, quantity=3, price=100, client_order_id="c"),
+    )
+    events = accepted(engine, PlaceBatch(ALICE, orders, atomic=False))
+    assert canceled(events) == [(7, "reduce_only"), (3, "reduce_only")]
+
+
 def test_answer_shows_the_book_without_what_was_trimmed() -> None:
     engine = long(10)
     accepted(engine, closing(10, 101))
