@@ -5,7 +5,8 @@ import random
 import pytest
 
 from app.domain.commands import CreateInstrument
-from app.domain.events import BalanceChanged, PositionChanged
+from app.domain.enums import Side
+from app.domain.events import BalanceChanged, OrderFilled, OrderPartiallyFilled, PositionChanged
 from app.engine import invariants
 from app.engine.engine import Engine
 from app.engine.positions import VOLUME_DAYS, Position, Turnover
@@ -296,10 +297,9 @@ def test_positions_are_what_the_prints_of_an_account_say(seed: int) -> None:
         owner = choice.choice((ALICE, BOB, CAROL))
         order = choice.choice((buy, sell))(owner, quantity=choice.randint(1, 9), price=choice.randint(95, 105))
         for event in engine.apply(order):
-            fill = getattr(event, "fill", None)
-            if fill is not None:
-                terms = event.order.terms  # type: ignore[union-attr]
-                paid[terms.account_id] += (1 if terms.side == "buy" else -1) * fill.price * fill.quantity
+            if isinstance(event, OrderFilled | OrderPartiallyFilled):
+                direction = 1 if event.order.terms.side is Side.BUY else -1
+                paid[event.account_id] += direction * event.fill.price * event.fill.quantity
         if choice.random() < 0.1:
             engine.seal()
             invariants.check(engine.state)
