@@ -44,13 +44,13 @@ async def get_own_account(principal: Reader, query: ReadParameters, given: Servi
         row = await get_account(connection, principal.account_id)
     if row is None:
         raise ApiError("not_found", "There is no such account.")
-    restraints = row.restraints
+    settings = row.settings
     shape = AccountAnswer(
-        tier=restraints.tier,
-        stp_group=restraints.stp_group,
-        restricted=list(restraints.restricted),
-        throttled=restraints.throttled,
-        killed=restraints.killed,
+        tier=settings.tier,
+        stp_group=settings.stp_group,
+        restricted=list(settings.restricted),
+        throttled=settings.throttled,
+        killed=settings.killed,
         account_id=str(row.account_id),
         name=row.name,
         status=row.status,

@@ -172,7 +172,7 @@ async def set_limits(
 async def get_limits_of_level(_: Admin, query: LevelParameters, given: ServicesDep) -> Response:
     """Return the limits of the exchange, or of a tier."""
     async with projection_snapshot(given, query.min_seq) as (connection, as_of_seq):
-        limits = await get_limits(connection, query.tier)
+        limits = await get_limits(connection, given.shard, query.tier)
     if limits is None:
         raise ApiError("not_found", "There is no such tier.", field="tier")
     return read_answer(LevelAnswer(query.tier, limits_shape(limits)), as_of_seq)

@@ -92,17 +92,17 @@ async def get_client_account(
         row = await get_account(connection, account_id)
     if row is None:
         raise ApiError("not_found", "There is no such account.")
-    restraints = row.restraints
+    settings = row.settings
     shape = AccountShape(
         account_id=str(row.account_id),
         name=row.name,
         status=row.status,
-        tier=restraints.tier,
-        limits=limits_shape(restraints.limits),
-        stp_group=restraints.stp_group,
-        restricted=list(restraints.restricted),
-        throttled=restraints.throttled,
-        killed=restraints.killed,
+        tier=settings.tier,
+        limits=limits_shape(settings.limits),
+        stp_group=settings.stp_group,
+        restricted=list(settings.restricted),
+        throttled=settings.throttled,
+        killed=settings.killed,
         created_at=timestamp_text(row.created_ns),
     )
     return read_answer(shape, as_of_seq)

@@ -47,9 +47,9 @@ async def list_account_limits(
         account = await get_account(connection, principal.account_id)
         if account is None:
             raise ApiError("not_found", "There is no such account.")
-        levels = {"account": account.restraints.limits, "exchange": await get_limits(connection, None) or {}}
-        if account.restraints.tier is not None:
-            levels["tier"] = await get_limits(connection, account.restraints.tier) or {}
+        levels = {"account": account.settings.limits, "exchange": await get_limits(connection, given.shard, None) or {}}
+        if account.settings.tier is not None:
+            levels["tier"] = await get_limits(connection, given.shard, account.settings.tier) or {}
         orders = await list_open_orders(connection, principal.account_id)
     shapes = list(_shapes(levels, _use(orders, instruments), instruments))
     return page_answer(request, shapes, kind="limits", next_position=None, as_of_seq=as_of_seq)

@@ -13,6 +13,7 @@ from msgspec import Meta
 from app.domain.enums import Side
 from app.errors import ApiError
 from app.protocol import fields, schemas
+from app.protocol.holdings import Position
 from app.protocol.validation import invalid_request
 
 MessageId = Annotated[str, Meta(max_length=64)]
@@ -282,6 +283,7 @@ class PrivateSnapshot(ServerFrame, kw_only=True, tag="snapshot"):
     orders: list[schemas.Order] | None = None
     fills: list[schemas.Fill] | None = None
     balances: list[schemas.Balance] | None = None
+    positions: list[Position] | None = None
 
 
 class Prevention(msgspec.Struct, kw_only=True):
@@ -307,6 +309,7 @@ class PrivateEvent(ServerFrame, kw_only=True, tag="event"):
     order: schemas.Order | None = None
     fill: schemas.Fill | None = None
     balance: schemas.Balance | None = None
+    position: Position | None = None
     prevention: Prevention | None = None
     order_id: str | None = None
     client_order_id: str | None = None

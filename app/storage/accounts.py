@@ -11,7 +11,7 @@ from app.domain.events import AccountUpdated
 from app.storage.database import reading
 from app.storage.tables import accounts
 
-_restraints = msgspec.msgpack.Decoder(AccountUpdated)
+_settings = msgspec.msgpack.Decoder(AccountUpdated)
 
 
 class AccountRow(NamedTuple):
@@ -23,7 +23,7 @@ class AccountRow(NamedTuple):
     status: AccountStatus
     account_seq: int
     created_ns: int
-    restraints: AccountUpdated
+    settings: AccountUpdated
     """Its tier, limits, group and restrictions, as stated last."""
 
 
@@ -35,7 +35,7 @@ _BY_ID = select(
     accounts.c.account_seq,
     accounts.c.created_ns,
     accounts.c.engine_seq,
-    accounts.c.restraints,
+    accounts.c.settings,
 ).where(accounts.c.account_id == bindparam("account_id"))
 
 
@@ -46,8 +46,8 @@ async def get_account(source: AsyncEngine | AsyncConnection, account_id: int) ->
     if row is None:
         return None
     status = AccountStatus(row.status)
-    if row.restraints is None:
-        restraints = AccountUpdated(row.engine_seq, row.account_id, status)
+    if row.settings is None:
+        settings = AccountUpdated(row.engine_seq, row.account_id, status)
     else:
-        restraints = _restraints.decode(row.restraints)
-    return AccountRow(row.account_id, row.shard, row.name, status, row.account_seq, row.created_ns, restraints)
+        settings = _settings.decode(row.settings)
+    return AccountRow(row.account_id, row.shard, row.name, status, row.account_seq, row.created_ns, settings)

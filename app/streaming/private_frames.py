@@ -22,6 +22,7 @@ from app.domain.events import (
 from app.domain.instrument import Instrument
 from app.protocol import messages, schemas
 from app.protocol.channels import PrivateChannel
+from app.protocol.holdings import PositionFigures, position_shape
 from app.protocol.messages import encode_frame
 from app.protocol.ports import Instruments
 from app.protocol.problems import problem_of
@@ -53,7 +54,7 @@ class EventFrames:
         self.event, self.timestamp_ns = source
         self.account_seq = self.event.account_seq
         self.channels = channels_of(self.event)
-        self.symbol = _symbol_of(self.event)
+        self.symbol = symbol_of(self.event)
         self._instruments = instruments
         self._halves: dict[PrivateChannel, tuple[str, str]] = {}
 
@@ -67,7 +68,7 @@ class EventFrames:
     def _render(self, channel: PrivateChannel) -> tuple[str, str]:
         event = self.event
         name = event.__struct_config__.tag
-        body = encode_frame(_members(event, channel, self.timestamp_ns, self._instruments))
+        body = encode_frame(event_members(event, channel, self.timestamp_ns, self._instruments))
         head = f'{{"type":"event","channel":"{channel}","event":"{name}","account_seq":{self.account_seq},'
         tail = f',"engine_seq":{event.engine_seq},"ts":"{timestamp_text(self.timestamp_ns)}"'
         return f'{head}"prev_account_seq":', f"{tail},{body[1:]}" if len(body) > 2 else tail + "}"
@@ -77,25 +78,30 @@ def channels_of(event: PrivateEvent) -> tuple[PrivateChannel, ...]:
     """Return the channels that show an event."""
     if isinstance(event, BalanceChanged):
         return (PrivateChannel.BALANCES,)
+    if isinstance(event, PositionChanged):
+        return (PrivateChannel.POSITIONS,)
     if isinstance(event, OrderEvent) and event_fill(event) is not None:
         return PrivateChannel.ORDERS, PrivateChannel.FILLS
     return (PrivateChannel.ORDERS,)
 
 
-def _symbol_of(event: PrivateEvent) -> str | None:
+def symbol_of(event: PrivateEvent) -> str | None:
+    """Return the symbol that credentials must be good for to see an event; None is seen by all of the account's."""
     if isinstance(event, OrderEvent):
         return event.order.terms.symbol
     if isinstance(event, OrderRejected):
         return event.terms.symbol
-    return event.symbol if isinstance(event, TradePrevented) else None
+    return event.symbol if isinstance(event, TradePrevented | PositionChanged) else None
 
 
-def _members(
+def event_members(
     event: PrivateEvent, channel: PrivateChannel, timestamp_ns: int, instruments: Instruments
 ) -> dict[str, object]:
     """Return what a frame tells beside its sequences."""
     if isinstance(event, BalanceChanged):
         return {"balance": balance_shape(event.asset, int(event.available), int(event.held), instruments)}
+    if isinstance(event, PositionChanged):
+        return {"position": position_shape(figures_of(event), _known(event.symbol, instruments))}
     if isinstance(event, OrderEvent):
         instrument = _known(event.order.terms.symbol, instruments)
         fill = event_fill(event)
@@ -107,9 +113,15 @@ def _members(
         return members
     if isinstance(event, TradePrevented):
         return {"prevention": _prevention(event, _known(event.symbol, instruments))}
-    if isinstance(event, PositionChanged | CancelAfterSet):
+    if isinstance(event, CancelAfterSet):
         return {}
     return _refusal_members(event, timestamp_ns, instruments)
+
+
+def figures_of(event: PositionChanged) -> PositionFigures:
+    """Return the position after an event."""
+    figures = map(int, (event.quantity, event.cost, event.realized_pnl, event.fees))
+    return PositionFigures(event.symbol, *figures)
 
 
 def _refusal_members(
@@ -139,6 +151,9 @@ def snapshot_text(channel: PrivateChannel, seed: AccountSeed, instruments: Instr
         frame.orders = [order_shape(state, _known(state.terms.symbol, instruments)) for state in shown]
     elif channel is PrivateChannel.BALANCES:
         frame.balances = [balance_shape(asset, units, held, instruments) for asset, units, held in seed.balances]
+    elif channel is PrivateChannel.POSITIONS:
+        held = [figures for figures in seed.positions if is_shown(figures.symbol)]
+        frame.positions = [position_shape(figures, _known(figures.symbol, instruments)) for figures in held]
     else:
         frame.fills = []
     return encode_frame(frame)

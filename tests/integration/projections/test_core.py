@@ -102,10 +102,10 @@ async def test_the_newest_state_of_a_run_of_rows_wins(engine: AsyncEngine, proje
 
     account = await get_account(engine, 1001)
     assert account is not None
-    assert (account.status, account.account_seq, account.restraints) == (AccountStatus.FROZEN, 2, restrained)
-    assert await get_limits(engine, "gold") == {"open_orders": "7"}
-    assert await get_limits(engine, "silver") is None
-    assert await get_limits(engine, None) == {"open_orders": "5000"}
+    assert (account.status, account.account_seq, account.settings) == (AccountStatus.FROZEN, 2, restrained)
+    assert await get_limits(engine, 0, "gold") == {"open_orders": "7"}
+    assert await get_limits(engine, 0, "silver") is None
+    assert await get_limits(engine, 0, None) == {"open_orders": "5000"}
     assert await list_instruments(engine) == [halted]
     assert await list_balances(engine, 1001) == [("USD", 4, 1)]
 
