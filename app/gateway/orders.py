@@ -16,6 +16,7 @@ from app.domain.commands import (
     SetCancelAfter,
 )
 from app.domain.enums import Side
+from app.domain.events import Rejection
 from app.domain.identity import Principal
 from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
@@ -201,7 +202,8 @@ class OrderGateway:
             metrics.ORDERS.labels(error.code).inc()
             raise
         self.acknowledge(principal.account_id, outcome.engine_seq)
-        metrics.ORDERS.labels(_code_of(outcome)).inc()
+        for code in _codes_of(outcome):
+            metrics.ORDERS.labels(code).inc()
         if outcome.rejection is not None:
             symbol = symbol_of(command)
             instrument = None if symbol is None else self._instruments.get(symbol)
@@ -221,11 +223,16 @@ def symbol_of(command: Command) -> str | None:
     return None
 
 
-def _code_of(outcome: Outcome) -> str:
-    """Return the label under which an outcome is counted."""
-    if outcome.rejection is not None:
-        return outcome.rejection.reason.value
-    return "duplicate" if outcome.duplicate else "accepted"
+def _codes_of(outcome: Outcome) -> list[str]:
+    """Return the labels under which an outcome is counted: one for each order of a batch."""
+    parts = outcome.results or (outcome,)
+    return [_code_of(part.rejection, is_duplicate=part.duplicate) for part in parts]
+
+
+def _code_of(rejection: Rejection | None, *, is_duplicate: bool) -> str:
+    if rejection is not None:
+        return rejection.reason.value
+    return "duplicate" if is_duplicate else "accepted"
 
 
 def _limited(principal: Principal) -> tuple[str, ...] | None:

@@ -314,6 +314,9 @@ class PrivateEvent(ServerFrame, kw_only=True, tag="event"):
     order_id: str | None = None
     client_order_id: str | None = None
     error: schemas.Problem | None = None
+    trigger_at: str | None = None
+    """When an armed dead man's switch fires; it is disarmed without."""
+    fired: bool | None = None
 
 
 class ResumeExpired(ServerFrame, kw_only=True, tag="resume_expired"):

@@ -114,7 +114,10 @@ def event_members(
     if isinstance(event, TradePrevented):
         return {"prevention": _prevention(event, _known(event.symbol, instruments))}
     if isinstance(event, CancelAfterSet):
-        return {}
+        switch: dict[str, object] = {"fired": event.fired}
+        if event.trigger_ns is not None:
+            switch["trigger_at"] = timestamp_text(event.trigger_ns)
+        return switch
     return _refusal_members(event, timestamp_ns, instruments)
 
 

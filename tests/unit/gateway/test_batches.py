@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app import metrics
 from app.domain.commands import PlaceBatch, PlaceOrder
 from app.domain.enums import OrderStatus, OrderType, RejectReason, Side
 from app.domain.events import OrderState, Rejection
@@ -23,6 +24,11 @@ def named(name: str | None, **changes: object) -> PlaceOrderRequest:
     return request(client_order_id=name, **changes)
 
 
+def counted(code: str) -> float:
+    value = metrics.REGISTRY.get_sample_value("orderwire_orders_total", {"code": code})
+    return value or 0.0
+
+
 def placed(order: PlaceOrderRequest, order_id: int) -> BatchResult:
     terms: PlaceOrder = terms_of(order)
     return BatchResult(
@@ -34,8 +40,10 @@ async def test_orders_and_refusals_come_back_in_the_order_that_was_asked() -> No
     good, bad, refused = named("a"), named("b", price="100.255"), named("c", type=OrderType.STOP, side=Side.SELL)
     rejection = Rejection(RejectReason.INSUFFICIENT_BALANCE, None, "25000000000", "30000000000", "USD")
     link = ScriptedLink(Outcome(9, NOW_NS, results=(placed(good, 7), BatchResult(rejection))))
+    before = counted("accepted"), counted("insufficient_balance")
     answer = await OrderGateway(link, OneInstrument()).place_batch(ALICE, BatchRequest([good, bad, refused]))
 
+    assert (counted("accepted"), counted("insufficient_balance")) == (before[0] + 1, before[1] + 1)
     assert link.submitted == [PlaceBatch(1001, (terms_of(good), terms_of(refused)), atomic=False)]
     assert answer.engine_seq == 9
     first, second, third = answer.results

@@ -10,6 +10,7 @@ from app.domain.commands import PlaceOrder
 from app.domain.enums import OrderType, RejectReason, SelfTradePrevention, Side
 from app.domain.events import (
     BalanceChanged,
+    CancelAfterSet,
     OrderAmendRejected,
     OrderCancelRejected,
     OrderRejected,
@@ -134,3 +135,14 @@ def test_position_is_shown_on_its_channel_without_what_depends_on_a_price() -> N
         lambda _: False,
     )
     assert json.loads(hidden)["positions"] == []
+
+
+def test_armed_switch_says_when_it_fires_and_a_fired_one_that_it_did() -> None:
+    armed = rendered(CancelAfterSet(7, 90, ALICE, NOW_NS))
+    assert (armed["event"], armed["trigger_at"], armed["fired"]) == (
+        "cancel_after.set",
+        "2023-11-14T22:13:20.000000Z",
+        False,
+    )
+    fired = rendered(CancelAfterSet(7, 90, ALICE, None, fired=True))
+    assert ("trigger_at" in fired, fired["fired"]) == (False, True)
