@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.enums import Side
-from app.domain.events import BookDelta, BookLevels
+from app.domain.events import AuctionIndicated, BookDelta, BookLevels
 from app.protocol.ports import BookView
 from app.streaming.channel_state import BookState, ChainStep, TradePrint, TradeTail, checksum, trades_text
 from tests.unit.streaming.client_book import ClientBook
@@ -137,3 +137,11 @@ def test_trades_are_decimal_text() -> None:
             "ts": "2023-11-14T22:13:20.000000Z",
         }
     ]
+
+
+def test_what_an_auction_stated_before_the_view_of_its_book_is_not_taken_again() -> None:
+    book = BookState(instrument(), BookView(SYMBOL, 50, 1, 4, 1_000, [], [], (102, 2, 2)))
+    book.indicate(AuctionIndicated(SYMBOL, 50, 100, 1, 1))
+    assert book.auction == (102, 2, 2)
+    book.indicate(AuctionIndicated(SYMBOL, 51, 103, 3, 3))
+    assert book.auction == (103, 3, 3)

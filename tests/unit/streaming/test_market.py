@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from msgspec.structs import replace
@@ -181,29 +183,55 @@ async def test_ticker_shows_book_last_trade_and_day() -> None:
         assert (answer.last, answer.bid_quantity) == ("1.1", "0.006")
 
 
-async def test_day_ends_without_a_trade() -> None:
-    exchange = Exchange()
-    exchange.trade(100, 2)
-    now_ns = time.time_ns()
+@asynccontextmanager
+async def replica_at(exchange: Exchange, clock: list[int]) -> AsyncIterator[Replica]:
+    """Run a replica whose time is what the list holds."""
     replica = Replica(exchange)
     replica.hub._context = MarketContext(
         book_source=exchange,
         sources=exchange.sources(),
         instruments=replica.hub.instruments,
         applied_seq=replica.hub.applied_seq,
-        now_ns=lambda: now_ns,
+        now_ns=lambda: clock[0],
     )
-    replica.hub._now_ns = lambda: now_ns
+    replica.hub._now_ns = lambda: clock[0]
     await replica.hub.start()
-    client = replica.client()
-    await client.subscribe(TICKER)
-    assert (await client.next("ticker"))["volume_24h"] == "0.002"
-    now_ns += 25 * 3600 * 1_000_000_000
-    await replica.ticked()
-    ticker = await client.next("ticker")
-    assert (ticker["volume_24h"], ticker["last"]) == ("0", "1")
-    client.session.detach()
+    yield replica
+    for client in replica.clients:
+        client.session.detach()
     await replica.hub.stop()
+
+
+async def test_day_ends_without_a_trade() -> None:
+    exchange = Exchange()
+    exchange.trade(100, 2)
+    clock = [time.time_ns()]
+    async with replica_at(exchange, clock) as replica:
+        client = replica.client()
+        await client.subscribe(TICKER)
+        assert (await client.next("ticker"))["volume_24h"] == "0.002"
+        clock[0] += 25 * 3600 * 1_000_000_000
+        await replica.ticked()
+        ticker = await client.next("ticker")
+        assert (ticker["volume_24h"], ticker["last"]) == ("0", "1")
+
+
+async def test_an_external_price_counts_for_five_seconds() -> None:
+    exchange = Exchange()
+    exchange.trade(100, 2)
+    clock = [time.time_ns()]
+    async with replica_at(exchange, clock) as replica:
+        client = replica.client()
+        await client.subscribe(TICKER)
+        assert (await client.next("ticker"))["mark_price"] == "1"
+        record = exchange.commit(system=[ReferenceSet(exchange.head + 1, SYMBOL, 110)])
+        assert (await client.next("ticker"))["mark_price"] == "1.05"
+        clock[0] = record.timestamp_ns + 5_000_000_000 - 1
+        await replica.ticked()
+        assert [frame for frame in client.read() if frame["type"] == "ticker"] == []
+        clock[0] += 1
+        await replica.ticked()
+        assert (await client.next("ticker"))["mark_price"] == "1"
 
 
 async def test_trades_that_come_while_the_last_ones_are_read_are_not_lost() -> None:
@@ -269,7 +297,7 @@ async def test_ticker_shows_the_phase_and_where_an_auction_would_cross() -> None
         assert await phase_shown(client) == ["open", None, None, None]
 
 
-async def test_an_auction_that_was_stated_while_the_book_was_fetched_is_not_lost_and_an_older_one_not_shown() -> None:
+async def test_an_auction_that_was_stated_while_the_book_was_fetched_is_not_lost() -> None:
     exchange = Exchange()
     exchange.commit(system=[listed(exchange, InstrumentStatus.AUCTION)], auctions={SYMBOL: (100, 1, 1)})
     async with replica_of(exchange) as replica:
