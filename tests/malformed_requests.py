@@ -197,6 +197,41 @@ def _keys() -> Iterator[MalformedRequest]:
     yield MalformedRequest("key: revoke malformed", "DELETE", "/v1/api-keys/a%20b", {}, b"", 404, "not_found")
 
 
+def _move(to_account_id: bytes) -> bytes:
+    return b'{"to_account_id":"%s","asset":"USD","amount":"1","transfer_id":"t"}' % to_account_id
+
+
+def _fee_tiers(volume: bytes, count: int = 1) -> bytes:
+    tier = b'{"volume":"%s","maker_fee":"0","taker_fee":"0"}' % volume
+    return b'{"asset":"USD","tiers":[%s]}' % b",".join([tier] * count)
+
+
+def _several_orders() -> Iterator[MalformedRequest]:
+    """Yield batches and lists that are none."""
+    order = order_body()
+    for name, path, body, status in (
+        ("batch missing", "orders/batch", b"{}", 400),
+        ("batch empty", "orders/batch", b'{"orders":[]}', 400),
+        ("batch of 51", "orders/batch", b'{"orders":[%s]}' % b",".join([order] * 51), 400),
+        ("batch of a word", "orders/batch", b'{"orders":["buy"]}', 400),
+        ("batch atomic word", "orders/batch", b'{"orders":[%s],"atomic":"yes"}' % order, 400),
+        ("batch unknown field", "orders/batch", b'{"orders":[%s],"kind":"oco"}' % order, 422),
+        ("batch order unknown field", "orders/batch", b'{"orders":[%s]}' % order_body(deadlines='"x"'), 422),
+        ("batch order price number", "orders/batch", b'{"orders":[%s]}' % order_body(price="1"), 400),
+        ("batch field twice", "orders/batch", b'{"orders":[%s],"orders":[]}' % order, 400),
+        ("list without kind", "order-lists", b'{"orders":[%s,%s]}' % (order, order), 400),
+        ("list of another kind", "order-lists", b'{"kind":"all","orders":[%s,%s]}' % (order, order), 400),
+        ("list of one", "order-lists", b'{"kind":"oco","orders":[%s]}' % order, 400),
+        ("list of four", "order-lists", b'{"kind":"oto","orders":[%s]}' % b",".join([order] * 4), 400),
+        ("withdrawal negative", "withdrawals", b'{"asset":"USD","amount":"-1","transfer_id":"t"}', 400),
+        ("transfer to nobody", "transfers", b'{"asset":"USD","amount":"1","transfer_id":"t"}', 400),
+        ("transfer to zero", "transfers", _move(b"0"), 400),
+    ):
+        yield MalformedRequest(name, "POST", f"/v1/{path}", JSON, body, status, "invalid_request")
+    for method in ("GET", "DELETE"):
+        yield MalformedRequest(f"{method} list word", method, "/v1/order-lists/x", {}, b"", 404, "not_found")
+
+
 def _administration() -> Iterator[MalformedRequest]:
     for name, method, path, body, status in (
         ("asset lower case", "POST", "assets", b'{"asset":"usd","scale":2}', 400),
@@ -223,6 +258,25 @@ def _administration() -> Iterator[MalformedRequest]:
         ("deposit without id", "POST", "accounts/1001/deposits", b'{"asset":"USD","amount":"1"}', 400),
         ("limits missing", "PATCH", "limits", b"{}", 400),
         ("limits text", "PATCH", "limits", b'{"open_orders":"5"}', 400),
+        ("limits negative", "PATCH", "limits", b'{"message_rate":-1}', 400),
+        ("limits amount number", "PATCH", "limits", b'{"order_notional":5}', 400),
+        ("limits amount fraction", "PATCH", "limits", b'{"order_notional":"5.5"}', 400),
+        ("limits amount beyond 30 digits", "PATCH", "limits", b'{"daily_loss":"1%s"}' % (b"0" * 30), 400),
+        ("limits name of the engine", "PATCH", "limits", b'{"duplicate_window_ns":5}', 422),
+        ("limits tier empty", "PATCH", "limits", b'{"tier":"","open_orders":5}', 400),
+        ("account nothing", "PATCH", "accounts/1001", b"{}", 400),
+        ("account limit unknown", "PATCH", "accounts/1001", b'{"limits":{"everything":1}}', 422),
+        ("account group zero", "PATCH", "accounts/1001", b'{"stp_group":0}', 400),
+        ("account restricted word", "PATCH", "accounts/1001", b'{"restricted":"BTC-USD"}', 400),
+        ("fee tiers missing", "POST", "fee-tiers", b'{"asset":"USD"}', 400),
+        ("fee tier exponent", "POST", "fee-tiers", _fee_tiers(b"1e3"), 400),
+        ("fee tiers 21", "POST", "fee-tiers", _fee_tiers(b"0", 21), 400),
+        ("reference number", "POST", "instruments/BTC-USD/reference", b'{"price":100}', 400),
+        ("breaker window text", "PATCH", "instruments/BTC-USD", b'{"filters":{"breaker_window_ms":"5"}}', 400),
+        ("breaker window zero", "PATCH", "instruments/BTC-USD", b'{"filters":{"breaker_window_ms":0}}', 400),
+        ("auction of two days", "PATCH", "instruments/BTC-USD", b'{"filters":{"auction_ms":172800000}}', 400),
+        ("no order types", "PATCH", "instruments/BTC-USD", b'{"order_types":[]}', 400),
+        ("transfer to a word", "POST", "accounts/1001/transfers", _move(b"alice"), 400),
     ):
         yield MalformedRequest(f"admin: {name}", method, f"/v1/admin/{path}", JSON, body, status, "invalid_request")
 
@@ -235,5 +289,6 @@ MALFORMED_REQUESTS: tuple[MalformedRequest, ...] = (
     *_credentials(),
     *_people(),
     *_keys(),
+    *_several_orders(),
     *_administration(),
 )
