@@ -14,9 +14,10 @@ async def test_orders_of_a_lost_socket_are_canceled_and_others_stay(exchange: Ex
         stream = await StreamSession.connect(exchange.ws[1], alice)
         await stream.request("session", cancel_on_disconnect="session", grace_ms=100)
         placed = (await stream.request("order.place", order=limit(symbol, "buy", "91", "1")))["order"]
+        path = f"/v1/orders/{placed['order_id']}?min_seq={placed['engine_seq']}"
         await stream.close()
         async with asyncio.timeout(10):
-            while (seen := await rest.call("GET", f"/v1/orders/{placed['order_id']}"))["status"] == "open":  # noqa: ASYNC110  # polls another process
+            while (seen := await rest.call("GET", path))["status"] == "open":  # noqa: ASYNC110  # polls another process
                 await asyncio.sleep(0.02)
         assert (seen["status"], seen["reason"]) == ("canceled", "disconnect")
         assert (await rest.call("GET", f"/v1/orders/{stays['order_id']}"))["status"] == "open"

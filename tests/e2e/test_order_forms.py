@@ -146,6 +146,8 @@ async def test_a_stop_runs_when_its_trigger_trades_and_the_private_stream_tells_
         await StreamSession.connect(exchange.ws[1], alice) as stream,
     ):
         await stream.subscribe("orders")
+        # What is placed before the snapshot would be part of it, and no event.
+        await stream.next_frame("snapshot")
         stop = {"symbol": symbol, "side": "sell", "type": "stop", "trigger_price": "100", "quantity": "0.5"}
         placed = await rest.call("POST", "/v1/orders", stop)
         # A print at the trigger: bob sells into his own bid's level, met by an order of alice's in front of it.
