@@ -103,9 +103,11 @@ def reducible(position: Position, amended: Order | None = None, *, is_buy: bool)
     """Return the lots that one more reduce-only order may have, or `amended` instead of its own."""
     net = -position.net if is_buy else position.net
     allowed = net if net > 0 else 0
-    for order in (position.reducing or {}).values():
-        if order.is_buy is is_buy and order is not amended:
-            allowed -= order.remaining
+    if position.reducing is not None:
+        reducing = position.reducing[is_buy]
+        allowed -= reducing.lots
+        if amended is not None:
+            allowed += reducing.of(amended)
     return allowed
 
 

@@ -11,6 +11,7 @@ from app.engine.book import BookSide
 from app.engine.bounds import Bounds
 from app.engine.ledger import Ledger
 from app.engine.links import Link, link_of
+from app.engine.positions import VOLUME_DAYS, Position
 from app.engine.recorder import Recorder
 from app.engine.state import Order, State
 from app.engine.timers import CANCEL_AFTER, EXPIRY, HALT_END, Timer
@@ -27,6 +28,8 @@ def check(state: State) -> None:
     check_kill_switches(state)
     check_positions(state)
     check_lists(state)
+    check_turnovers(state)
+    check_origins(state)
 
 
 def check_balances(state: State) -> None:
@@ -176,8 +179,9 @@ def check_positions(state: State) -> None:
             worth[position.book.quote] += sum(
                 order.remaining * order.price * position.book.notional_unit for order in orders
             )
-            reducing = {order.order_id for order in orders if order.terms.reduce_only}
-            assert reducing == (position.reducing or {}).keys(), f"{where} {symbol}: wrong reduce-only orders"
+            _check_reducing(position, [order for order in orders if order.terms.reduce_only])
+            stated = position.touched or position.stated == position.figures
+            assert stated, f"{where} {symbol}: {position.figures} not stated"
             assert position.cost >= 0, f"{where} {symbol}: cost {position.cost} of net {position.net}"
             assert position.net or not position.cost, f"{where} {symbol}: cost {position.cost} of no lots"
             assert position.turnover is account.turnovers[position.book.quote], f"{where} {symbol}: another's turnover"
@@ -186,6 +190,51 @@ def check_positions(state: State) -> None:
             assert value == worth[quote], f"{where} {quote}: expected open notional {worth[quote]}, was {value}"
     for symbol, net in nets.items():
         assert net == 0, f"{symbol}: expected all positions to add up to 0, was {net}"
+
+
+def _check_reducing(position: Position, orders: list[Order]) -> None:
+    """Count the reduce-only orders of a position anew."""
+    where = f"account {position.account.account_id} {position.book.symbol}"
+    found = position.reducing
+    assert (found is not None) == bool(orders), f"{where}: reduce-only orders {orders}, counted {found}"
+    for is_buy in (True, False) if found is not None else ():
+        assert found is not None
+        expected = {order.order_id: order.remaining for order in orders if order.is_buy is is_buy}
+        counted = found[is_buy].all()
+        assert counted == expected, f"{where}: expected reduce-only lots {expected}, were {counted}"
+        assert found[is_buy].lots == sum(expected.values()), f"{where}: wrong sum of reduce-only lots"
+
+
+def check_turnovers(state: State) -> None:
+    """Days that count for fee tiers, no others, and their sum."""
+    for account in state.accounts.values():
+        for quote, turnover in account.turnovers.items():
+            where, days = f"account {account.account_id} {quote}", turnover.days
+            assert turnover.day <= state.day, f"{where}: day {turnover.day} has not begun"
+            assert all(turnover.day - VOLUME_DAYS <= day < turnover.day for day in days), f"{where}: days {days}"
+            expected = sum(days.values())
+            assert turnover.volume == expected, f"{where}: expected volume {expected}, was {turnover.volume}"
+
+
+def check_origins(state: State) -> None:
+    """All that an account has came by transfers and by the prints that made its positions, and nothing got lost."""
+    expected: defaultdict[tuple[int, str], int] = defaultdict(int)
+    for (account_id, _), done in state.transfers.items():
+        other = EXTERNAL_ACCOUNT_ID if done.to_account_id is None else done.to_account_id
+        expected[account_id, done.asset] += int(done.amount)
+        expected[other, done.asset] -= int(done.amount)
+    for account in state.accounts.values():
+        for position in account.positions.values():
+            book = position.book
+            expected[account.account_id, book.base] += position.net * book.lot_units
+            expected[account.account_id, book.quote] -= position.paid + position.fees
+            expected[FEE_ACCOUNT_ID, book.quote] += position.fees
+    for account in state.accounts.values():
+        for asset, balance in account.balances.items():
+            total, origin = balance.available + balance.held, expected.pop((account.account_id, asset), 0)
+            where = f"account {account.account_id} {asset}"
+            assert total == origin, f"{where}: expected {origin} from transfers and prints, was {total}"
+    assert not any(expected.values()), f"expected balances of {dict(expected)}"
 
 
 def check_kill_switches(state: State) -> None:

@@ -18,6 +18,7 @@ GROUPS: frozenset[str] = frozenset(
         "batches",
         "lists",
         "check_order",
+        "positions",
         "transfers",
         "tiers",
         "limits",
