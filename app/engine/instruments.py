@@ -19,7 +19,7 @@ from app.engine.mass_cancel import MassCancels
 from app.engine.phases import Phases, trail_of
 from app.engine.recorder import Recorder, refuse
 from app.engine.selection import Selection
-from app.engine.state import DAY_NS, State
+from app.engine.state import DAY_NS, UNSEEN, State
 
 INSTRUMENTS_MAX = 10_000
 _COUNTS = ("min_quantity", "max_quantity", "min_notional", "max_notional", "reference_price")
@@ -175,6 +175,8 @@ class Instruments:
         if not 0 < command.price <= INTEGER_MAX:
             return self._refused(RejectReason.INVALID_REQUEST, "price")
         book.external = command.price, state.timestamp_ns
+        # From here on the mark price depends on when it was looked at, so that somebody has to look.
+        state.marks.setdefault(command.symbol, UNSEEN)
         self._recorder.system(ReferenceSet(state.sequence, command.symbol, command.price))
         return self._done()
 

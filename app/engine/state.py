@@ -314,6 +314,10 @@ class SeenMark(NamedTuple):
     made_of: tuple[int | None, int, int, tuple[int, int] | None]
 
 
+UNSEEN = SeenMark(None, (None, 0, 0, None))
+"""Mark price of a book that nobody looked at."""
+
+
 class FeeTier(NamedTuple):
     """Rates of accounts that turned over so much, in parts of RATE_SCALE."""
 

@@ -58,7 +58,7 @@ class TriggerWatch:
         Nothing happens unless orders arrived or mark prices are watched.
         """
         state = self._state
-        if state.marks or any(isinstance(event, ReferenceSet) for event in events):
+        if state.marks:
             for symbol in sorted(_symbols(events)):
                 self._look_at(state.books[symbol])
         for order in self.arriving:
@@ -74,12 +74,8 @@ class TriggerWatch:
         """Compare a watched book's mark price if it differs from what was seen before."""
         symbol, marks = book.instrument.symbol, self._state.marks
         before = marks.get(symbol)
-        if before is None:
-            if book.external is not None:
-                marks[symbol] = self._mark_of(book)
-            return
         # An external price that merely grew too old is no change.
-        if made_of(book) == before.made_of:
+        if before is None or made_of(book) == before.made_of:
             return
         now = marks[symbol] = self._mark_of(book)
         if now.mark_price is not None and now.mark_price != before.mark_price and book.triggers is not None:

@@ -45,6 +45,11 @@ def words(engine: Engine, ids: Iterable[int]) -> list[str]:
     return [each.status if each.reason is None else f"{each.status}: {each.reason}" for each in found]
 
 
+def quantities(engine: Engine, ids: Iterable[int]) -> list[int]:
+    """Return the total quantity of each order."""
+    return [order(engine, order_id).quantity for order_id in ids]
+
+
 def steps(events: Iterable[Event]) -> list[tuple[int, str]]:
     """Return which order moved on to which status, in the order of the events."""
     return [(event.order.order_id, event.order.status) for event in events if isinstance(event, OrderEvent)]

@@ -6,7 +6,6 @@ from app.domain.enums import (
     TimeInForce,
 )
 from app.domain.events import OrderAmended, OrderTriggered, TradeExecuted
-from app.engine.engine import Engine
 from tests.unit.engine.builders import (
     ALICE,
     BASE,
@@ -30,13 +29,9 @@ from tests.unit.engine.builders import (
     tick,
     tick_at,
 )
-from tests.unit.engine.list_builders import bracket, ids_of, oto, steps, words
+from tests.unit.engine.list_builders import bracket, ids_of, oto, quantities, steps, words
 
 ENTRY, TARGET, STOP = buy(quantity=5, price=100), sell(quantity=5, price=120), stop(BOB, "sell", 5, 80)
-
-
-def quantities(engine: Engine, ids: list[int]) -> list[int]:
-    return [order(engine, order_id).quantity for order_id in ids]
 
 
 # ---- one that activates others -----------------------------------------------------------------

@@ -16,7 +16,6 @@ from app.domain.enums import (
 )
 from app.domain.events import OrderAmended, OrderTriggered
 from app.engine import matching
-from app.engine.engine import Engine
 from tests.unit.engine.builders import (
     ALICE,
     BASE,
@@ -46,13 +45,9 @@ from tests.unit.engine.builders import (
     twin_of,
     update,
 )
-from tests.unit.engine.list_builders import bracket, ids_of, listed, oto, words
+from tests.unit.engine.list_builders import bracket, ids_of, listed, oto, quantities, words
 
 ENTRY, TARGET, STOP = buy(quantity=5, price=100), sell(quantity=5, price=120), stop(BOB, "sell", 5, 80)
-
-
-def quantities(engine: Engine, ids: list[int]) -> list[int]:
-    return [order(engine, order_id).quantity for order_id in ids]
 
 
 def test_child_that_its_account_cannot_pay_is_canceled() -> None:
@@ -140,6 +135,20 @@ def test_a_queued_child_that_is_canceled_leaves_the_queue(monkeypatch: pytest.Mo
     accepted(engine, cancel(ids[1]))
     assert words(engine, ids) == ["filled", "canceled: user"]
     assert engine.next_deadline is None
+
+
+def test_a_queued_child_that_a_later_fill_serves_leaves_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_with()
+    ids = ids_of(engine, oto(buy(quantity=3, price=100), stop(BOB, "sell", 3, 80), sell(quantity=3, price=120)))
+    with monkeypatch.context() as patch:
+        patch.setattr(matching, "COMMAND_ORDER_OPERATIONS_MAX", 1)
+        accepted(engine, sell(ALICE, quantity=1, price=100))
+    assert words(engine, ids) == ["partially_filled", "pending", "pending"]
+    accepted(engine, sell(ALICE, quantity=1, price=100))
+    assert quantities(engine, ids) == [3, 2, 2]
+    assert engine.next_deadline is None
+    tick(engine)
+    assert words(engine, ids) == ["partially_filled", "untriggered", "open"]
 
 
 @pytest.mark.parametrize("is_killed", [False, True])

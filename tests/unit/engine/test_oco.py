@@ -202,6 +202,14 @@ def test_fees_of_the_leg_that_trades_are_paid_out_of_the_pairs_hold() -> None:
     assert (available(engine, BOB, QUOTE), held(engine, BOB, QUOTE)) == (0, 0)
 
 
+def test_second_leg_of_two_sales_delivers_what_the_pair_held() -> None:
+    engine = engine_with(balances={BOB: {BASE: 5}, ALICE: {QUOTE: 1000}})
+    ids = ids_of(engine, oco(sell(quantity=5, price=120), sell(quantity=5, price=115)))
+    accepted(engine, buy(ALICE, quantity=2, price=115))
+    assert [order(engine, each).held for each in ids] == [0, 3]
+    assert (available(engine, BOB, BASE), held(engine, BOB, BASE)) == (0, 3)
+
+
 # ---- other endings -----------------------------------------------------------------------------
 
 

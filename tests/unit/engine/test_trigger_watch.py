@@ -164,6 +164,18 @@ def test_an_external_reference_fires_by_mark_and_its_age_alone_does_not() -> Non
     assert has_fired(engine, 3)
 
 
+def test_a_mark_is_seen_when_its_reference_comes_in_though_nothing_waits_for_it() -> None:
+    engine = engine_with()
+    trade_at(engine, 100)
+    accepted(engine, SetReference(SYMBOL, 80))  # a mark of 90
+    engine.begin(NOON_NS + 6_000_000_000)
+    placed(engine, stop(ALICE, "buy", 1, 95, trigger_by=MARK))
+    assert not has_fired(engine, 3)
+    # The reference no longer counts: at the next change the mark has gone from 90 to 100.
+    placed(engine, buy(BOB, quantity=1, price=50))
+    assert has_fired(engine, 3)
+
+
 def test_what_was_seen_of_a_mark_survives_a_restart() -> None:
     engine = marked()
     engine.seal()
