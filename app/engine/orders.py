@@ -94,7 +94,7 @@ class OrderDesk(Desk):
             if counts is not None:
                 count_message(counts, book.symbol)
         position = account.positions.get(book.symbol) or account.position(book)
-        rates = book.rates if not state.fee_tiers else self._rates(position)
+        rates = captured(position, state.day) if book.tiers else book.rates
         if is_buy:
             balance, own, opposite = position.quote, book.bids, book.asks
             notional = price * quantity * book.notional_unit
@@ -186,7 +186,7 @@ class OrderDesk(Desk):
         del state.orders[order.order_id]
         del account.open_orders[order.order_id]
         order.position.add(order, -order.remaining)
-        order.position.leave(order)
+        order.position.open_orders -= 1
         if order.terms.client_order_id is not None:
             del account.client_ids[order.terms.client_order_id]
 
@@ -201,9 +201,7 @@ class OrderDesk(Desk):
 
     def _rates(self, position: Position) -> Rates:
         """Return the fee rates that an order captures now."""
-        book = position.book
-        tiers = self._state.fee_tiers.get(book.quote)
-        return book.rates if tiers is None else captured(tiers, position.turnover, book, self._state.day)
+        return captured(position, self._state.day) if position.book.tiers else position.book.rates
 
     def _end_by_time(self, order: Order) -> None:
         """Arm the timer of a gtd or day order."""
