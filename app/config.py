@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto is text on a terminal, else json")
     checkpoint_s: float = Field(60.0, gt=0, description="Longest time in seconds between two checkpoints of the worker")
+    journal_partition: int = Field(
+        10_000_000, ge=256, le=10**12, description="Commands of one journal partition; prune drops whole ones"
+    )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Loopback port on which engine and worker show their metrics; 0 is off"
     )

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from app.link.client import LinkClient
 from app.storage.database import asyncpg_dsn
 from app.storage.journal import Journal
+from tests.database_roles import as_role
 
 LINK_SECRET = "a link secret for tests, long enough"
 SECRETS = {"LINK_SECRET": LINK_SECRET, "JWT_SECRET": "j" * 40, "KEY_SECRET": "k" * 40}
@@ -25,8 +26,10 @@ def role_environment(database_url: str, redis_url: str, **extra: str) -> dict[st
 class EngineProcess:
     """`python -m app engine`, killed at the end whatever happens."""
 
-    def __init__(self, database_url: str, redis_url: str, *, shard: int) -> None:
-        self._environment = role_environment(database_url, redis_url, ORDERWIRE_SHARD=str(shard))
+    def __init__(self, database_url: str, redis_url: str, *, shard: int, **extra: str) -> None:
+        self._environment = role_environment(
+            as_role(database_url, "engine"), redis_url, ORDERWIRE_SHARD=str(shard), **extra
+        )
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

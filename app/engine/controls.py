@@ -1,7 +1,7 @@
 """Controls that look at an account: what it may still send, have open, turn over, hold and lose.
 
 Called where risk.py's ordered checks have their places for them (docs/ENGINE.md gives the order). Each
-returns None or a Rejection; only `count_message` changes anything.
+returns None or a Rejection; only `check_rates` changes anything: it counts.
 """
 
 from collections.abc import Iterator
@@ -87,11 +87,16 @@ def check_reduce_only(
             return refuse(RejectReason.REDUCE_ONLY_WOULD_INCREASE, limit=0, actual=0, unit="lots")
     elif not terms.reduce_only:
         return None
-    position = account.positions.get(book.symbol)
-    allowed = 0 if position is None else reducible(position, amended, is_buy=book.side(terms.side) is book.bids)
+    allowed = room_to_reduce(account, book, terms, amended)
     if lots > allowed:
         return refuse(RejectReason.REDUCE_ONLY_WOULD_INCREASE, limit=allowed, actual=lots, unit="lots")
     return None
+
+
+def room_to_reduce(account: Account, book: Book, terms: PlaceOrder, amended: Order | None = None) -> int:
+    """Return the lots that an order which may only reduce a position can have."""
+    position = account.positions.get(book.symbol)
+    return 0 if position is None else reducible(position, amended, is_buy=book.side(terms.side) is book.bids)
 
 
 def reducible(position: Position, amended: Order | None = None, *, is_buy: bool) -> int:
@@ -133,16 +138,10 @@ def check_rates(state: State, account: Account, book: Book) -> Rejection | None:
     counts = counts_of(state, account)
     if counts is None:
         return None
-    assert account.gate is not None
-    rejection = _first(rate_gauges(account.gate, counts, book.symbol), book)
-    count_message(counts, book.symbol)
+    gate = gate_of(state, account)
+    rejection = _first(rate_gauges(gate, counts, book.symbol), book)
+    counts.message(book.symbol, gate)
     return rejection
-
-
-def count_message(counts: Counts, symbol: str) -> None:
-    """Count a message of this second."""
-    counts.messages += 1
-    counts.symbols[symbol] = counts.symbols.get(symbol, 0) + 1
 
 
 def ratio_gauge(state: State, account: Account) -> Gauge | None:

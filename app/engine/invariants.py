@@ -10,6 +10,7 @@ from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.engine.book import BookSide
 from app.engine.bounds import Bounds
 from app.engine.ledger import Ledger
+from app.engine.links import Link, link_of
 from app.engine.positions import VOLUME_DAYS, Position
 from app.engine.recorder import Recorder
 from app.engine.state import Order, State
@@ -26,6 +27,7 @@ def check(state: State) -> None:
     check_triggers(state)
     check_kill_switches(state)
     check_positions(state)
+    check_lists(state)
     check_turnovers(state)
     check_origins(state)
 
@@ -36,7 +38,7 @@ def check_balances(state: State) -> None:
     ledger = Ledger(state, Recorder(state))
     for account in state.accounts.values():
         for order in account.open_orders.values():
-            required = ledger.required_hold(order)
+            required = dict(ledger.shares(order))[order]
             assert order.held == required, f"order {order.order_id}: expected hold {required}, was {order.held}"
             held[account.account_id, order.balance.asset] += order.held
     sums: defaultdict[str, int] = defaultdict(int)
@@ -245,3 +247,39 @@ def check_kill_switches(state: State) -> None:
         selection = mass_cancel.selection
         assert selection.account_id is None or selection.account_id in state.accounts, f"{mass_cancel}"
         assert all(symbol in state.books for symbol in selection.symbols or ()), f"{mass_cancel}"
+
+
+def check_lists(state: State) -> None:
+    """Orders of a list know their places, two of a pair each other, and open children what their parent traded."""
+    for order in state.orders.values():
+        link = link_of(order)
+        where = f"order {order.order_id} ({order.status})"
+        list_id = None if link is None else link.order_list.order_list_id
+        assert order.state.order_list_id == list_id, f"{where}: says list {order.state.order_list_id}, is in {list_id}"
+        if link is None:
+            assert order.status is not OrderStatus.PENDING, f"{where}: pending without a list"
+            continue
+        order_list, is_open = link.order_list, order.order_id in order.account.open_orders
+        assert order.order_id in order_list.order_ids, f"{where}: not in list {list_id}"
+        assert order_list.order_list_id <= state.last_order_list_id, f"{where}: in a list of the future"
+        pair = [state.orders[each] for each in order_list.pair_ids if each in state.orders]
+        others = [each for each in pair if each is not order and each.order_id in each.account.open_orders]
+        peer = others[0] if others and is_open and order in pair else None
+        assert link.peer is peer, f"{where}: paired with the wrong order"
+        assert peer is None or not (order.held and peer.held), f"{where}: its pair holds twice"
+        if is_open and link.is_child:
+            _check_child(state, order, link)
+
+
+def _check_child(state: State, child: Order, link: Link) -> None:
+    """An open child follows its parent, or is queued to; without a trade it does not outlive it."""
+    where, order_list = f"order {child.order_id} ({child.status})", link.order_list
+    assert (child.status is OrderStatus.PENDING) == link.is_pending, f"{where}: follows {link.granted} lots"
+    parent = state.orders.get(order_list.order_ids[0])
+    filled = order_list.filled if parent is None else parent.filled
+    assert order_list.filled == filled, f"{where}: expected its parent to have {filled}, was {order_list.filled}"
+    lives = parent is not None and parent.order_id in parent.account.open_orders
+    assert filled or lives, f"{where}: its parent ended"
+    triggers = child.book.triggers
+    is_queued = triggers is not None and child.order_id in triggers.fired
+    assert link.granted == filled or is_queued, f"{where}: expected to follow {filled} lots, was {link.granted}"

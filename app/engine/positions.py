@@ -138,18 +138,19 @@ class Position:
 
     def enter(self, order: Order) -> None:
         """Count a new open order."""
-        lots = order.remaining
         self.open_orders += 1
-        # As in add: this is on the way of every order.
-        if order.is_buy:
-            self.buying += lots
-        else:
-            self.selling += lots
-        self.turnover.open_notional += lots * order.price * self.book.notional_unit
+        self.add(order, order.remaining)
         if order.state.terms.reduce_only:
             if self.reducing is None:
                 self.reducing = Reducing(), Reducing()
             self.count_reducing(order)
+
+    def withdraw(self, order: Order) -> None:
+        """Count an order no more that was counted and not accepted."""
+        lots, order.remaining = order.remaining, 0
+        self.add(order, -lots)
+        self.open_orders -= 1
+        self.count_reducing(order)
 
     def add(self, order: Order, lots: int) -> None:
         """Let an order have more lots open, or fewer (negative)."""

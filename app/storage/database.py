@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from app.errors import JournalUnavailable, StartupError
 from app.storage.connection import is_server_fault
 
-REVISION = "0001"
+REVISION = "0002"
 """Head of migrations/versions; a test compares the two, so that serving processes need not import alembic."""
 
 CONNECT_TIMEOUT_S = 5.0

@@ -16,6 +16,8 @@ GROUPS: frozenset[str] = frozenset(
         "breaker",
         "auction",
         "batches",
+        "lists",
+        "check_order",
         "positions",
         "transfers",
         "tiers",

@@ -123,7 +123,8 @@ class FeatureStates:
             last = reasons[-1]
             if others == {"orders"} and last is not None and last.field != "orders":
                 return ["atomic batch refused by its last order"]
-        if isinstance(command, PlaceList) and command.kind is ListKind.BRACKET and outcome.order_list_id is not None:
+        is_bracket = isinstance(command, PlaceList) and command.kind is ListKind.BRACKET
+        if is_bracket and outcome.order_list_id is not None and not outcome.duplicate:
             self._lists[outcome.order_list_id] = [order.order_id for order in outcome.orders]
         if isinstance(command, PlaceOrder) and rejection is not None and rejection.limit is not None:
             return self._of_limit(command, int(rejection.limit), model)
