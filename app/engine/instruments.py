@@ -20,6 +20,7 @@ from app.engine.phases import Phases, trail_of
 from app.engine.recorder import Recorder, refuse
 from app.engine.selection import Selection
 from app.engine.state import DAY_NS, State
+from app.engine.trigger_watch import mark_of
 
 INSTRUMENTS_MAX = 10_000
 _COUNTS = ("min_quantity", "max_quantity", "min_notional", "max_notional", "reference_price")
@@ -175,6 +176,9 @@ class Instruments:
         if not 0 < command.price <= INTEGER_MAX:
             return self._refused(RejectReason.INVALID_REQUEST, "price")
         book.external = command.price, state.timestamp_ns
+        if command.symbol not in state.marks:
+            # It is watched from now on, trigger or not: only so it is known later what its mark price was.
+            state.marks[command.symbol] = mark_of(book, state.timestamp_ns)
         self._recorder.system(ReferenceSet(state.sequence, command.symbol, command.price))
         return self._done()
 

@@ -58,7 +58,7 @@ class TriggerWatch:
         Nothing happens unless orders arrived or mark prices are watched.
         """
         state = self._state
-        if state.marks or any(isinstance(event, ReferenceSet) for event in events):
+        if state.marks:
             for symbol in sorted(_symbols(events)):
                 self._look_at(state.books[symbol])
         for order in self.arriving:
@@ -67,26 +67,19 @@ class TriggerWatch:
                 book.triggers = BookTriggers()
             book.triggers.add(order)
             if order.terms.trigger_by is _MARK and book.instrument.symbol not in state.marks:
-                state.marks[book.instrument.symbol] = self._mark_of(book)
+                state.marks[book.instrument.symbol] = mark_of(book, state.timestamp_ns)
         self.arriving.clear()
 
     def _look_at(self, book: Book) -> None:
         """Compare a watched book's mark price if it differs from what was seen before."""
         symbol, marks = book.instrument.symbol, self._state.marks
         before = marks.get(symbol)
-        if before is None:
-            if book.external is not None:
-                marks[symbol] = self._mark_of(book)
-            return
         # An external price that merely grew too old is no change.
-        if made_of(book) == before.made_of:
+        if before is None or made_of(book) == before.made_of:
             return
-        now = marks[symbol] = self._mark_of(book)
+        now = marks[symbol] = mark_of(book, self._state.timestamp_ns)
         if now.mark_price is not None and now.mark_price != before.mark_price and book.triggers is not None:
             self._queue(book, book.triggers.take_marked(now.mark_price))
-
-    def _mark_of(self, book: Book) -> SeenMark:
-        return SeenMark(book.mark_price(self._state.timestamp_ns), made_of(book))
 
     def _queue(self, book: Book, fired: list[Order]) -> None:
         state, triggers = self._state, book.triggers
@@ -96,6 +89,11 @@ class TriggerWatch:
         for order in fired:
             state.fired += 1
             triggers.fired[order.order_id] = state.fired, order
+
+
+def mark_of(book: Book, timestamp_ns: int) -> SeenMark:
+    """Return a book's mark price as it is seen now."""
+    return SeenMark(book.mark_price(timestamp_ns), made_of(book))
 
 
 def made_of(book: Book) -> tuple[int | None, int, int, tuple[int, int] | None]:

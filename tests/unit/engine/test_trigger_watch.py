@@ -164,6 +164,17 @@ def test_an_external_reference_fires_by_mark_and_its_age_alone_does_not() -> Non
     assert has_fired(engine, 3)
 
 
+def test_mark_price_is_known_from_the_first_external_reference_on_whenever_the_trigger_came() -> None:
+    engine = engine_with()
+    trade_at(engine, 100)
+    accepted(engine, SetReference(SYMBOL, 60))  # (60 + 100) / 2 = 80
+    engine.begin(NOON_NS + 6_000_000_000)  # 60 counts no more: 100
+    waiting = placed(engine, stop(ALICE, "buy", 1, 95, trigger_by=MARK)).order_id
+    assert not has_fired(engine, waiting)
+    accepted(engine, buy(BOB, quantity=1, price=50))
+    assert has_fired(engine, waiting), "the mark price differs from the one seen before the trigger came"
+
+
 def test_what_was_seen_of_a_mark_survives_a_restart() -> None:
     engine = marked()
     engine.seal()
