@@ -188,6 +188,15 @@ def rates_of(maker: int, taker: int) -> Rates:
     return Rates(maker, taker, max(maker, taker, 0))
 
 
+class FeeTier(NamedTuple):
+    """Rates of accounts that turned over so much, in parts of RATE_SCALE."""
+
+    volume: int
+    """Least quote units in the days that count."""
+    maker: int
+    taker: int
+
+
 class Book:
     """Both sides of one instrument, its published sequence and its last trade."""
 
@@ -210,6 +219,8 @@ class Book:
         "rates",
         "seq",
         "symbol",
+        "tier_rates",
+        "tiers",
         "tops",
         "trade_id",
         "trades",
@@ -218,7 +229,7 @@ class Book:
         "uncross_price",
     )
 
-    def __init__(self, instrument: Instrument) -> None:
+    def __init__(self, instrument: Instrument, tiers: tuple[FeeTier, ...] = ()) -> None:
         self.bids = BookSide(1)
         self.asks = BookSide(-1)
         self.seq = 0
@@ -251,6 +262,10 @@ class Book:
         self.quote = instrument.quote
         self.notional_unit = instrument.notional_unit
         self.lot_units = instrument.lot_units
+        self.tiers = tiers
+        """Fee tiers of its quote asset, the least volume first."""
+        self.tier_rates: tuple[tuple[int, Rates], ...] = ()
+        """What they make of its rates: least volume and rates to capture, the greatest volume first."""
         self.define(instrument)
 
     def define(self, instrument: Instrument) -> None:
@@ -258,6 +273,13 @@ class Book:
         self.instrument = instrument
         self.rates = rates_of(instrument.maker_fee, instrument.taker_fee)
         self.bounds = Bounds(instrument, self.last_price)
+        self.set_tiers(self.tiers)
+
+    def set_tiers(self, tiers: tuple[FeeTier, ...]) -> None:
+        """Take over the fee tiers of its quote asset: a tier gives the lower of its rates and the instrument's."""
+        own, self.tiers = self.rates, tiers
+        found = [(tier.volume, rates_of(min(own.maker, tier.maker), min(own.taker, tier.taker))) for tier in tiers]
+        self.tier_rates = tuple([(volume, own if rates == own else rates) for volume, rates in reversed(found)])
 
     def move_last_price(self, price: int | None) -> None:
         """Set the last trade's price, and the band with it."""

@@ -12,7 +12,7 @@ from app.domain.enums import ListKind, OrderStatus
 from app.domain.events import OrderState
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import Instrument
-from app.engine.book import Book, BookSide, Rates, rates_of
+from app.engine.book import Book, BookSide, FeeTier, Rates, rates_of
 from app.engine.checkpoint_accounts import (
     AccountEntry,
     dump_account,
@@ -24,7 +24,7 @@ from app.engine.checkpoint_accounts import (
 from app.engine.links import Link, OrderList, link_of, pair
 from app.engine.phases import trail_of
 from app.engine.selection import MassCancel
-from app.engine.state import Account, Extras, FeeTier, Order, SeenMark, State, TransferDone
+from app.engine.state import Account, Extras, Order, SeenMark, State, TransferDone
 from app.engine.timers import AUCTION_END, HALT_END
 from app.engine.triggers import BookTriggers, trigger_of, watermark_of
 from app.engine.uncross import Uncross
@@ -178,7 +178,7 @@ def _restore(stored: _State) -> State:
     for entry in stored.accounts:
         restore_account(state, entry)
     for item in stored.books:
-        state.books[item.instrument.symbol] = _restore_book(item)
+        state.books[item.instrument.symbol] = _restore_book(item, state.fee_tiers)
     for entry in stored.accounts:
         restore_positions(state, entry)
     captured: dict[Rates, Rates] = {}
@@ -208,8 +208,8 @@ def _restore(stored: _State) -> State:
     return state
 
 
-def _restore_book(item: _Book) -> Book:
-    book = Book(item.instrument)
+def _restore_book(item: _Book, fee_tiers: dict[str, tuple[FeeTier, ...]]) -> Book:
+    book = Book(item.instrument, fee_tiers.get(item.instrument.quote, ()))
     book.seq, book.trade_id = item.seq, item.trade_id
     book.move_last_price(item.last_price)
     book.external, book.killed = item.external, item.killed

@@ -147,6 +147,8 @@ class Engine:
         """Open a batch at a time in UTC nanoseconds; an earlier time than the last one counts as that one."""
         state = self.state
         state.set_time(max(timestamp_ns, state.timestamp_ns))
+        if self._recorder.traded:
+            self._recorder.begin_day()
 
     def apply(self, command: Command) -> list[Event]:
         """Execute one command and return its events; it takes the next sequence whatever comes of it."""

@@ -6,10 +6,10 @@ from app.domain.events import FeeTiersSet
 from app.domain.instrument import RATE_SCALE
 from app.domain.limits import LIMIT_MAX
 from app.domain.outcomes import Outcome
-from app.engine.book import Book, Rates, rates_of
-from app.engine.positions import Turnover
+from app.engine.book import FeeTier, Rates
+from app.engine.positions import Position
 from app.engine.recorder import Recorder, refuse
-from app.engine.state import FeeTier, State
+from app.engine.state import State
 
 TIERS_MAX = 20
 """Fee tiers of one quote asset."""
@@ -35,6 +35,9 @@ class FeeTiers:
             rejection = refuse(RejectReason.INVALID_REQUEST, field="tiers")
             return Outcome(state.sequence, state.timestamp_ns, rejection)
         state.fee_tiers[command.asset] = tiers
+        for book in state.books.values():
+            if book.quote == command.asset:
+                book.set_tiers(tiers)
         self._recorder.system(FeeTiersSet(state.sequence, command.asset, command.tiers))
         return Outcome(state.sequence, state.timestamp_ns)
 
@@ -51,13 +54,12 @@ def tiers_of(rows: tuple[tuple[str, int, int], ...]) -> tuple[FeeTier, ...] | No
     return tuple(tiers) if len(tiers) <= TIERS_MAX else None
 
 
-def captured(tiers: tuple[FeeTier, ...], turnover: Turnover, book: Book, day: int) -> Rates:
-    """Return the rates that an order accepted today captures."""
+def captured(position: Position, day: int) -> Rates:
+    """Return the rates that an order accepted on a UTC day captures."""
+    book, turnover = position.book, position.turnover
     if turnover.day != day:
         turnover.begin_day(day)
-    current, volume = book.rates, turnover.volume
-    for tier in reversed(tiers):
-        if tier.volume <= volume:
-            maker, taker = min(current.maker, tier.maker), min(current.taker, tier.taker)
-            return current if (maker, taker) == (current.maker, current.taker) else rates_of(maker, taker)
-    return current
+    for least, rates in book.tier_rates:
+        if least <= turnover.volume:
+            return rates
+    return book.rates

@@ -108,7 +108,7 @@ class Instruments:
         field = invalid_field(instrument)
         if field is not None or len(state.books) >= INSTRUMENTS_MAX:
             return self._refused(RejectReason.INVALID_REQUEST, field or "symbol")
-        book = state.books[instrument.symbol] = Book(instrument)
+        book = state.books[instrument.symbol] = Book(instrument, state.fee_tiers.get(instrument.quote, ()))
         book.trail = trail_of(instrument)
         book.is_veiled = instrument.status is InstrumentStatus.AUCTION
         self._recorder.books[instrument.symbol] = book

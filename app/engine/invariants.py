@@ -206,7 +206,9 @@ def _check_reducing(position: Position, orders: list[Order]) -> None:
 
 
 def check_turnovers(state: State) -> None:
-    """Days that count for fee tiers, no others, and their sum."""
+    """Fee tiers known to every book; days that count for them, no others, and their sum."""
+    for symbol, book in state.books.items():
+        assert book.tiers == state.fee_tiers.get(book.quote, ()), f"{symbol}: other fee tiers, {book.tiers}"
     for account in state.accounts.values():
         for quote, turnover in account.turnovers.items():
             where, days = f"account {account.account_id} {quote}", turnover.days

@@ -15,7 +15,6 @@ from app.engine.recorder import Recorder
 from app.engine.state import Balance, Order, State
 
 _rank = attrgetter("rank")
-_place = attrgetter("account.account_id", "book.symbol")
 
 AMOUNT_MAX = 10**30
 """Largest balance, in units of an asset."""
@@ -106,7 +105,7 @@ class Ledger:
     def release(self, order: Order) -> None:
         """Give back all that an ended order holds."""
         if order.held:
-            balance = order.balance
+            balance = order.position.quote if order.is_buy else order.position.base
             balance.held -= order.held
             balance.available += order.held
             order.held = 0
@@ -203,18 +202,17 @@ class Ledger:
     def _state_positions(self) -> None:
         """State positions by account and symbol."""
         sequence, traded = self._state.sequence, self._recorder.traded
-        traded.sort(key=_place)
+        traded.sort(key=_rank)
         for position in traded:
             position.touched = False
-            figures = position.figures
+            figures = net, cost, realized, fees = position.net, position.cost, position.realized, position.fees
             if figures != position.stated:
                 position.stated = figures
-                account = position.account
+                account, symbol = position.account, position.book.symbol
                 account.seq += 1
+                texts = str(net), str(cost), str(realized), str(fees)
                 # Its fills are in the batch too, so the account is known to have events.
-                account.pending.append(
-                    PositionChanged(account.seq, sequence, account.account_id, position.book.symbol, *map(str, figures))
-                )
+                account.pending.append(PositionChanged(account.seq, sequence, account.account_id, symbol, *texts))
         traded.clear()
 
     def _left_to_spend(self, order: Order) -> int:
@@ -237,5 +235,7 @@ def trade_rates(maker: Order, taker: Order) -> tuple[int, int]:
     if captured is current and taking is current:
         # The instrument's own rates were checked against each other when they were set.
         return current.maker, current.taker
-    taker_rate = min(taking.taker, current.taker)
-    return max(min(captured.maker, current.maker), -taker_rate), taker_rate
+    # Spelled out: min and max cost more than the rest of this, and with fee tiers most trades come here.
+    taker_rate = taking.taker if taking.taker < current.taker else current.taker
+    maker_rate = captured.maker if captured.maker < current.maker else current.maker
+    return (maker_rate if maker_rate > -taker_rate else -taker_rate), taker_rate

@@ -360,7 +360,7 @@ class Matcher:
         """Move an ended order to the remembered ones; the oldest of those makes room."""
         state = self._state
         del order.account.open_orders[order.order_id]
-        order.position.leave()
+        order.position.open_orders -= 1
         if order.extras is not None:
             self._disarm(order)
         state.closed.append(order)

@@ -94,7 +94,7 @@ class OrderDesk(Desk):
         if is_counted and counts is not None:
             counts.message(book.symbol, gate)
         position = account.positions.get(book.symbol) or account.position(book)
-        rates = book.rates if not state.fee_tiers else self._rates(position)
+        rates = captured(position, state.day) if book.tiers else book.rates
         notional = price * quantity * book.notional_unit
         if is_buy:
             balance, own, opposite = position.quote, book.bids, book.asks
@@ -211,9 +211,7 @@ class OrderDesk(Desk):
 
     def _rates(self, position: Position) -> Rates:
         """Return the fee rates that an order captures now."""
-        book = position.book
-        tiers = self._state.fee_tiers.get(book.quote)
-        return book.rates if tiers is None else captured(tiers, position.turnover, book, self._state.day)
+        return captured(position, self._state.day) if position.book.tiers else position.book.rates
 
     def _end_by_time(self, order: Order) -> None:
         """Arm the timer of a gtd or day order."""

@@ -93,6 +93,7 @@ class Position:
         "net",
         "open_orders",
         "quote",
+        "rank",
         "realized",
         "reducing",
         "selling",
@@ -104,6 +105,8 @@ class Position:
     def __init__(self, account: Account, book: Book) -> None:
         self.account = account
         self.book = book
+        self.rank = account.account_id, book.symbol
+        """Its place among the positions that a batch changed."""
         self.base: Balance = account.balance(book.base)
         self.quote: Balance = account.balance(book.quote)
         self.turnover = account.turnover(book.quote)
@@ -136,21 +139,18 @@ class Position:
     def enter(self, order: Order) -> None:
         """Count a new open order."""
         self.open_orders += 1
-        if order.state.terms.reduce_only and self.reducing is None:
-            self.reducing = Reducing(), Reducing()
         self.add(order, order.remaining)
+        if order.state.terms.reduce_only:
+            if self.reducing is None:
+                self.reducing = Reducing(), Reducing()
+            self.count_reducing(order)
 
     def withdraw(self, order: Order) -> None:
         """Count an order no more that was counted and not accepted."""
         lots, order.remaining = order.remaining, 0
         self.add(order, -lots)
-        self.leave()
-
-    def leave(self) -> None:
-        """Count an order no more that has ended; its lots are gone already."""
         self.open_orders -= 1
-        if self.reducing is not None and not self.reducing[0].lots and not self.reducing[1].lots:
-            self.reducing = None
+        self.count_reducing(order)
 
     def add(self, order: Order, lots: int) -> None:
         """Let an order have more lots open, or fewer (negative)."""
@@ -159,41 +159,46 @@ class Position:
         else:
             self.selling += lots
         self.turnover.open_notional += lots * order.price * self.book.notional_unit
+
+    def count_reducing(self, order: Order) -> None:
+        """Bring the count of reduce-only orders up to date, of which there are some, with one that may be of them."""
         if self.reducing is not None and order.state.terms.reduce_only:
             self.reducing[order.is_buy].count(order)
+            if not order.remaining and not self.reducing[0].lots and not self.reducing[1].lots:
+                self.reducing = None
 
-    def trade(self, order: Order, quantity: int, notional: int, fee: int, day: int) -> None:
-        """Take in one side of a print: what it closes is released in proportion, the rest opens."""
+    def trade(self, order: Order, quantity: int, notional: int, fee: int) -> None:
+        """Take in one side of a print of the day that the turnover is at."""
         turnover, net = self.turnover, self.net
-        if turnover.day != day:
-            turnover.begin_day(day)
-        open_notional = quantity * order.price * self.book.notional_unit
-        turnover.open_notional -= open_notional
-        realized = 0
+        turnover.open_notional -= quantity * order.price * self.book.notional_unit
+        turnover.notional += notional
+        turnover.prints += 1
+        turnover.profit -= fee
+        self.fees += fee
         if order.is_buy:
             self.buying -= quantity
             self.net = net + quantity
             if net >= 0:
                 self.cost += notional
             else:
-                realized = -self._close(quantity, notional, -net)
+                self._realize(-self._close(quantity, notional, -net))
         else:
             self.selling -= quantity
             self.net = net - quantity
             if net <= 0:
                 self.cost += notional
             else:
-                realized = self._close(quantity, notional, net)
-        self.realized += realized
-        self.fees += fee
-        if self.reducing is not None and order.state.terms.reduce_only:
-            self.reducing[order.is_buy].count(order)
-        turnover.notional += notional
-        turnover.prints += 1
-        turnover.profit += realized - fee
+                self._realize(self._close(quantity, notional, net))
+
+    def _realize(self, profit: int) -> None:
+        self.realized += profit
+        self.turnover.profit += profit
 
     def _close(self, quantity: int, notional: int, held: int) -> int:
-        """Release what a print closes of the held lots; returns what closing was worth above their cost."""
+        """Release the share of the cost of what a print closes of the held lots; the rest of the print opens.
+
+        Returns what the closed lots trade for now, less what was released.
+        """
         closed = quantity if quantity < held else held
         released = self.cost if closed == held else self.cost * closed // held
         # Exact: a notional is a whole number of quote units per lot.

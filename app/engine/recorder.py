@@ -55,7 +55,7 @@ class Recorder:
         self.traded: list[Position] = []
         """Positions with prints since the last seal."""
         self.shrunk: list[Position] = []
-        """Positions with prints of this command and open reduce-only orders."""
+        """Positions with prints of this command that had reduce-only orders open before."""
         self.tripped: list[Account] = []
         """Accounts that this command throttled, the first first."""
 
@@ -122,18 +122,16 @@ class Recorder:
             None if extras is None else trigger_of(order),
             before.order_list_id,
         )
-        position, change = order.position, order.remaining - (before.quantity - before.filled_quantity)
-        # As Position.add has it, and at another price if that changed.
+        # What its position counts of open orders moves along, as in Position.add.
+        position, left, remaining = order.position, before.quantity - before.filled_quantity, order.remaining
         if order.is_buy:
-            position.buying += change
+            position.buying += remaining - left
         else:
-            position.selling += change
-        worth = change * order.price
-        if before.price != order.price:
-            worth += (before.quantity - before.filled_quantity) * (order.price - before.price)
+            position.selling += remaining - left
+        worth = remaining * order.price - left * before.price
         position.turnover.open_notional += worth * order.book.notional_unit
-        if position.reducing is not None and before.terms.reduce_only:
-            position.reducing[order.is_buy].count(order)
+        if position.reducing is not None:
+            position.count_reducing(order)
         # Written out as in `private`, here and below: each call on the way of every command shows.
         account.seq = account_seq = account.seq + 1
         event = kind(account_seq, now)
@@ -180,11 +178,11 @@ class Recorder:
             before.order_list_id,
         )
         position = order.position
-        position.trade(order, quantity, notional, fee, state.day)
         if not position.touched:
-            position.touched = True
-            self.traded.append(position)
-        if position.reducing:
+            self._touch(position)
+        position.trade(order, quantity, notional, fee)
+        if position.reducing is not None:
+            position.count_reducing(order)
             self.shrunk.append(position)
         event = (OrderPartiallyFilled if is_live else OrderFilled)(account_seq, now, fill)
         self.events.append(event)
@@ -193,6 +191,19 @@ class Recorder:
             self.accounts[account.account_id] = account
         pending.append(event)
         return fill
+
+    def begin_day(self) -> None:
+        """Let a UTC day begin for positions with prints, in a batch that goes on after midnight."""
+        for position in self.traded:
+            if position.turnover.day != self.state.day:
+                position.turnover.begin_day(self.state.day)
+
+    def _touch(self, position: Position) -> None:
+        """Remember that a position has prints in this batch, and of which day."""
+        position.touched = True
+        self.traded.append(position)
+        if position.turnover.day != self.state.day:
+            position.turnover.begin_day(self.state.day)
 
     def top(self, book: Book) -> BookTop:
         """Return the top of the book for an answer; an unchanged one is shown again, as a batch has one sequence."""

@@ -16,7 +16,7 @@ from app.domain.enums import AccountStatus, OrderReason, OrderStatus, Side
 from app.domain.events import AccountUpdated, OrderState, PrivateEvent, SystemEvent
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID, FIRST_ACCOUNT_ID
 from app.domain.limits import OPEN_ORDERS_DEFAULT, RATE_WINDOW_NS
-from app.engine.book import Book, PriceLevel, Rates
+from app.engine.book import Book, FeeTier, PriceLevel, Rates
 from app.engine.links import Link
 from app.engine.positions import Position, Turnover
 from app.engine.selection import MassCancel
@@ -316,15 +316,6 @@ class SeenMark(NamedTuple):
 
 UNSEEN = SeenMark(None, (None, 0, 0, None))
 """Mark price of a book that nobody looked at."""
-
-
-class FeeTier(NamedTuple):
-    """Rates of accounts that turned over so much, in parts of RATE_SCALE."""
-
-    volume: int
-    """Least quote units in the days that count."""
-    maker: int
-    taker: int
 
 
 class TransferDone(NamedTuple):

@@ -67,7 +67,7 @@ class TriggerWatch:
                 book.triggers = BookTriggers()
             book.triggers.add(order)
             if order.terms.trigger_by is _MARK and book.instrument.symbol not in state.marks:
-                state.marks[book.instrument.symbol] = self._mark_of(book)
+                state.marks[book.instrument.symbol] = mark_of(book, state.timestamp_ns)
         self.arriving.clear()
 
     def _look_at(self, book: Book) -> None:
@@ -77,12 +77,9 @@ class TriggerWatch:
         # An external price that merely grew too old is no change.
         if before is None or made_of(book) == before.made_of:
             return
-        now = marks[symbol] = self._mark_of(book)
+        now = marks[symbol] = mark_of(book, self._state.timestamp_ns)
         if now.mark_price is not None and now.mark_price != before.mark_price and book.triggers is not None:
             self._queue(book, book.triggers.take_marked(now.mark_price))
-
-    def _mark_of(self, book: Book) -> SeenMark:
-        return SeenMark(book.mark_price(self._state.timestamp_ns), made_of(book))
 
     def _queue(self, book: Book, fired: list[Order]) -> None:
         state, triggers = self._state, book.triggers
@@ -92,6 +89,11 @@ class TriggerWatch:
         for order in fired:
             state.fired += 1
             triggers.fired[order.order_id] = state.fired, order
+
+
+def mark_of(book: Book, timestamp_ns: int) -> SeenMark:
+    """Return a book's mark price as it is seen now."""
+    return SeenMark(book.mark_price(timestamp_ns), made_of(book))
 
 
 def made_of(book: Book) -> tuple[int | None, int, int, tuple[int, int] | None]:
