@@ -107,6 +107,8 @@ def _services(settings: Settings, stack: AsyncExitStack, database: AsyncEngine, 
     users = DatabaseUserStore(database)
     origins = frozenset(origin for origin in settings.allowed_origins.split(",") if origin)
     limits = SessionLimits(messages_per_s=settings.stream_messages_per_s or None)
+    stream = StreamEndpoint(hub, orders, authenticator, allowed_origins=origins, limits=limits)
+    stack.push_async_callback(stream.stop)
     return Services(
         shard=settings.shard,
         order_entry=orders,
@@ -119,7 +121,7 @@ def _services(settings: Settings, stack: AsyncExitStack, database: AsyncEngine, 
         api_keys=keys,
         database=database,
         readiness=lambda: _readiness(database, link, hub),
-        stream=StreamEndpoint(hub, orders, authenticator, allowed_origins=origins, limits=limits).serve,
+        stream=stream.serve,
     )
 
 

@@ -102,8 +102,8 @@ class Accounts:
 
 
 def texts(level: Mapping[str, int]) -> dict[str, str]:
-    """Return limits as events state them."""
-    return {name: str(value) for name, value in level.items()}
+    """Return limits as events state them: in an order that no history changes."""
+    return {name: str(level[name]) for name in sorted(level)}
 
 
 def bad_limit(changes: Mapping[str, str | None]) -> str | None:

@@ -8,8 +8,8 @@ from app.domain.commands import PlaceOrder
 from app.domain.enums import OrderType, Side, TimeInForce
 from app.engine.book import Book
 from app.engine.bounds import INTEGER_MAX
-from app.engine.controls import Attempt, check_duplicate, check_ratio, position_worth
-from app.engine.limits import Gate, resolve
+from app.engine.limits import Gate, likeness, resolve
+from app.engine.positions import Turnover
 from app.engine.state import Account, State
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
@@ -65,25 +65,15 @@ def admits_plainly(terms: PlaceOrder, account: Account, book: Book, state: State
 
 def _keeps_limits(terms: PlaceOrder, account: Account, book: Book, state: State, gate: Gate) -> bool:
     """Return whether an order keeps every limit that holds for its account; counts nothing."""
-    if gate.is_counted:
-        counts = account.counts
-        assert counts is not None, f"account {account.account_id} has limits of rates and no counts"
-        if counts.second != state.second:
-            counts.begin_second(state.second)
-        if (
-            counts.messages >= gate.message_rate
-            or counts.rejections > gate.rejection_rate
-            or counts.symbols.get(book.symbol, 0) >= gate.symbol_message_rate
-            or ("order_trade_ratio" in gate.values and check_ratio(state, account, book) is not None)
-            or ("duplicate_window_ns" in gate.values and check_duplicate(state, account, book, terms) is not None)
-        ):
-            return False
     position = account.positions.get(book.symbol) or account.position(book)
     turnover = position.turnover
     if turnover.day != state.day:
         turnover.begin_day(state.day)
-    assert terms.price is not None, "only orders with a price are plain"
-    notional = terms.price * terms.quantity * book.notional_unit
+    if gate.is_counted and not _keeps_rates(terms, account, turnover, state, gate):
+        return False
+    price, quantity = terms.price, terms.quantity
+    assert price is not None, "only orders with a price are plain"
+    notional = price * quantity * book.notional_unit
     open_notional = turnover.open_notional + notional
     if (
         position.open_orders >= gate.symbol_open_orders
@@ -93,8 +83,29 @@ def _keeps_limits(terms: PlaceOrder, account: Account, book: Book, state: State,
         or -turnover.profit > gate.daily_loss
     ):
         return False
-    if "position_notional" not in gate.values:
+    # As controls.position_worth has it.
+    net = position.net
+    after = net + position.buying + quantity if terms.side is _BUY else net - position.selling - quantity
+    if -net <= after <= net or net <= after <= -net:
         return True
-    attempt = Attempt(account, book, terms, terms.side is _BUY, terms.price, terms.quantity)
-    worth = position_worth(attempt)
-    return worth is None or worth <= gate.position_notional
+    reference = book.last_price or book.reference_price() or price
+    return abs(after) * reference * book.notional_unit <= gate.position_notional
+
+
+def _keeps_rates(terms: PlaceOrder, account: Account, turnover: Turnover, state: State, gate: Gate) -> bool:
+    """Return whether an order keeps the limits of what is counted; few prints for many orders are looked at again."""
+    counts = account.counts
+    assert counts is not None, f"account {account.account_id} has limits of rates and no counts"
+    if counts.second != state.second:
+        counts.begin_second(state.second)
+    if (
+        counts.messages >= gate.message_rate
+        or counts.rejections > gate.rejection_rate
+        or (gate.counts_symbols and counts.symbols.get(terms.symbol, 0) >= gate.symbol_message_rate)
+        or (counts.accepted >= gate.order_trade_ratio * (turnover.prints or 1) and counts.day == state.day)
+    ):
+        return False
+    if gate.remembers_orders and terms.client_order_id is None:
+        accepted_ns = counts.recent.get(likeness(terms))
+        return accepted_ns is None or state.timestamp_ns - accepted_ns >= gate.duplicate_window_ns
+    return True

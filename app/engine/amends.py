@@ -15,7 +15,8 @@ from app.domain.outcomes import Outcome
 from app.engine import controls, risk
 from app.engine.bounds import INTEGER_MAX
 from app.engine.desk import Desk
-from app.engine.limits import counts_of
+from app.engine.limits import counts_of, gate_of
+from app.engine.links import link_of
 from app.engine.recorder import refuse
 from app.engine.state import Account, Order
 
@@ -73,7 +74,7 @@ class AmendDesk(Desk):
         if wish.price == order.price and wish.quantity <= order.quantity and not wish.reforms:
             counts = counts_of(self._state, account)
             if counts is not None:
-                controls.count_message(counts, order.book.symbol)
+                counts.message(order.book.symbol, gate_of(self._state, account))
             return self._shrink(command, order, wish.quantity)
         if order.level is None:
             return self._change_waiting(command, order, wish)
@@ -143,7 +144,7 @@ class AmendDesk(Desk):
     def _count_accepted(self, account: Account) -> None:
         counts = counts_of(self._state, account)
         if counts is not None:
-            counts.accept(None, self._state)
+            counts.accept(None, gate_of(self._state, account), self._state)
 
     def _rehold(self, order: Order, price: int, quantity: int) -> Rejection | None:
         """Give the order another price and total quantity with the hold they require, or leave it as it is."""
@@ -218,7 +219,11 @@ def unchangeable_field(command: AmendOrder, order: Order) -> str | None:
     terms = order.terms
     if command.price is not None and terms.price is None:
         return "price"
-    if command.display_quantity is not None and (terms.price is None or terms.time_in_force in _AT_ONCE):
+    in_list = link_of(order) is not None
+    if command.quantity is not None and in_list:
+        return "quantity"
+    may_show_less = terms.price is not None and terms.time_in_force not in _AT_ONCE and not in_list
+    if command.display_quantity is not None and not may_show_less:
         return "display_quantity"
     if command.trigger_price is not None and (order.status is not _UNTRIGGERED or terms.trigger_price is None):
         return "trigger_price"
@@ -237,7 +242,7 @@ def _reformed(command: AmendOrder, order: Order, wish: Wish) -> tuple[Wish, Reje
         trigger = in_steps(trigger, command.trigger_price_scale, instrument.tick)
         if trigger is None:
             return wish, refuse(RejectReason.INVALID_PRICE_TICK, field="trigger_price")
-    if display is not None and display <= 0:
+    if display is not None and not 0 < display <= INTEGER_MAX:
         return wish, refuse(RejectReason.INVALID_REQUEST, field="display_quantity")
     if trigger is not None and not 0 < trigger <= INTEGER_MAX:
         return wish, refuse(RejectReason.INVALID_REQUEST, field="trigger_price")

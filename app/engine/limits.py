@@ -1,13 +1,15 @@
 """Limits by level, resolved for an account, and what is counted against those that limit a rate.
 
 A limit may be set for the exchange, for a tier of accounts and for an account; the tightest that is
-set holds. Rates are counted as long as a limit of a rate holds for the account: one that is set later
-starts from nothing.
+set holds. What a rate is made of is counted as long as a limit of a rate holds for the account; messages by
+symbol and the orders that a duplicate would repeat, as long as their own limit does. A limit that is
+set later starts from nothing.
 """
 
 from typing import NamedTuple
 
 from app.domain.commands import PlaceOrder
+from app.domain.enums import OrderType, Side
 from app.domain.limits import LIMIT_MAX, LIMITS
 from app.engine.state import Account, State
 
@@ -26,6 +28,14 @@ COUNTED = (
 """Limits that need counts."""
 
 
+# On Python 3.11 an enum member looked up on its class costs fifteen times a global.
+_LIMIT = OrderType.LIMIT
+_BUY = Side.BUY
+
+Likeness = tuple[str, bool, OrderType | None, int | None, int]
+"""Symbol, whether it buys, type if it is no limit order, price and quantity."""
+
+
 class Trip(NamedTuple):
     """How an account came to be throttled: the limit, and its prints in that second."""
 
@@ -33,55 +43,10 @@ class Trip(NamedTuple):
     prints: int
 
 
-class Counts:
-    """What an account did in this second and today, as far as a limit asks."""
-
-    __slots__ = ("accepted", "day", "executions", "messages", "recent", "rejections", "second", "symbols")
-
-    def __init__(self) -> None:
-        self.second = -1
-        """Second of command time that the next four are of."""
-        self.messages = 0
-        self.symbols: dict[str, int] = {}
-        """Messages by symbol."""
-        self.rejections = 0
-        self.executions = 0
-        """Prints that the account took."""
-        self.day = -1
-        """UTC day that `accepted` is of."""
-        self.accepted = 0
-        """Orders and amends."""
-        self.recent: dict[tuple[object, ...], int] = {}
-        """When an order without client_order_id was accepted last, by what it was; the oldest first."""
-
-    def begin_second(self, second: int) -> None:
-        """Let another second be this one."""
-        self.second = second
-        self.messages = self.rejections = self.executions = 0
-        self.symbols.clear()
-
-    def accept(self, terms: PlaceOrder | None, state: State) -> None:
-        """Count an accepted order, or an amend (None)."""
-        if self.day != state.day:
-            self.day, self.accepted = state.day, 0
-        self.accepted += 1
-        if terms is not None and terms.client_order_id is None:
-            key = likeness(terms)
-            self.recent.pop(key, None)
-            self.recent[key] = state.timestamp_ns
-            if len(self.recent) > RECENT_ORDERS_MAX:
-                del self.recent[next(iter(self.recent))]
-
-
-def likeness(terms: PlaceOrder) -> tuple[object, ...]:
-    """Return what makes two orders of an account look like one that was sent twice."""
-    return terms.symbol, terms.side, terms.type, terms.price, terms.quantity
-
-
 class Gate:
     """The limits that hold for an account; NO_LIMIT where none is set."""
 
-    __slots__ = (*LIMITS, "is_counted", "is_plain", "values", "version")
+    __slots__ = (*LIMITS, "counts_symbols", "is_counted", "is_plain", "remembers_orders", "values", "version")
 
     message_rate: int
     symbol_message_rate: int
@@ -105,8 +70,63 @@ class Gate:
         for name in LIMITS:
             setattr(self, name, values.get(name, NO_LIMIT))
         self.is_counted = any(name in values for name in COUNTED)
+        self.counts_symbols = "symbol_message_rate" in values
+        self.remembers_orders = "duplicate_window_ns" in values
         self.is_plain = not values.keys() - {"open_orders"}
         """Whether at most the number of open orders is limited."""
+
+
+class Counts:
+    """What an account did in this second and today, as far as a limit asks."""
+
+    __slots__ = ("accepted", "day", "executions", "messages", "recent", "rejections", "second", "symbols")
+
+    def __init__(self) -> None:
+        self.second = -1
+        """Second of command time that the next four are of."""
+        self.messages = 0
+        self.symbols: dict[str, int] = {}
+        """Messages by symbol."""
+        self.rejections = 0
+        self.executions = 0
+        """Prints that the account took."""
+        self.day = -1
+        """UTC day that `accepted` is of."""
+        self.accepted = 0
+        """Orders and amends."""
+        self.recent: dict[Likeness, int] = {}
+        """When an order without client_order_id was accepted last, by what it was; the oldest first."""
+
+    def begin_second(self, second: int) -> None:
+        """Let another second be this one."""
+        self.second = second
+        self.messages = self.rejections = self.executions = 0
+        self.symbols.clear()
+
+    def message(self, symbol: str, gate: Gate) -> None:
+        """Count a message of this second."""
+        self.messages += 1
+        if gate.counts_symbols:
+            self.symbols[symbol] = self.symbols.get(symbol, 0) + 1
+
+    def accept(self, terms: PlaceOrder | None, gate: Gate, state: State) -> None:
+        """Count an accepted order, or an amend (None)."""
+        if self.day != state.day:
+            self.day, self.accepted = state.day, 0
+        self.accepted += 1
+        if gate.remembers_orders and terms is not None and terms.client_order_id is None:
+            key, recent = likeness(terms), self.recent
+            recent.pop(key, None)
+            recent[key] = state.timestamp_ns
+            if len(recent) > RECENT_ORDERS_MAX:
+                del recent[next(iter(recent))]
+
+
+def likeness(terms: PlaceOrder) -> Likeness:
+    """Return what makes two orders of an account look like one that was sent twice."""
+    order_type = terms.type
+    # Enum members hash in Python: no key that plain orders make holds one.
+    return terms.symbol, terms.side is _BUY, None if order_type is _LIMIT else order_type, terms.price, terms.quantity
 
 
 def resolve(state: State, account: Account) -> Gate:

@@ -12,6 +12,8 @@ from app.domain.instrument import RATE_SCALE
 from app.engine.book import BookSide
 from app.engine.ledger import Ledger, trade_rates
 from app.engine.limits import Trip, counts_of
+from app.engine.links import Links
+from app.engine.owner import crossed_of_owner, one_owner
 from app.engine.phases import Phases
 from app.engine.recorder import Recorder
 from app.engine.spending import affordable, is_spent
@@ -44,7 +46,7 @@ _DAY = TimeInForce.DAY
 class Matcher:
     """Executes trades and ends orders."""
 
-    __slots__ = ("_ledger", "_phases", "_recorder", "_state", "_watch", "met")
+    __slots__ = ("_ledger", "_phases", "_recorder", "_state", "_watch", "links", "met")
 
     def __init__(self, state: State, ledger: Ledger, recorder: Recorder, watch: TriggerWatch, phases: Phases) -> None:
         self._state = state
@@ -52,6 +54,7 @@ class Matcher:
         self._recorder = recorder
         self._watch = watch
         self._phases = phases
+        self.links = Links(state, ledger, recorder, self.cancel)
         self.met = 0
         """Resting orders that the command has met so far."""
 
@@ -87,6 +90,8 @@ class Matcher:
                 self.met += 1
                 self._trade(taker, maker, min(taker.remaining, maker.shown), level.price)
             else:
+                if taker.extras is not None and taker.extras.link is not None:
+                    self.links.before_print(taker)
                 self._sweep(taker, opposite)
 
     def _sweep(self, taker: Order, opposite: BookSide) -> None:
@@ -142,7 +147,8 @@ class Matcher:
                 self._forget(taker)
                 break
             level = opposite.best
-        if account.gate is None or account.gate.is_counted:
+        # Limits that changed since are resolved anew: a fired order did not pass the checks that do it.
+        if account.gate is None or account.gate.is_counted or account.gate.version != self._state.limits_version:
             self._count_executions(account, COMMAND_ORDER_OPERATIONS_MAX - operations - self.met)
         self.met = COMMAND_ORDER_OPERATIONS_MAX - operations
         book.move_last_price(price)
@@ -190,7 +196,7 @@ class Matcher:
 
     def _gather(self, order: Order) -> None:
         """Let an order that enters an auction meet those of its owner that it crosses, best price first."""
-        for other in self._crossed_of_owner(order):
+        for other in crossed_of_owner(order, self._state):
             if not order.remaining:
                 return
             if self.met >= COMMAND_ORDER_OPERATIONS_MAX:
@@ -200,26 +206,6 @@ class Matcher:
             if other.level is not None:
                 self.met += 1
                 self._prevent(order, other, min(order.remaining, other.remaining))
-
-    def _crossed_of_owner(self, taker: Order) -> list[Order]:
-        """Return the resting orders of the taker's owner that its price reaches, in price-time order."""
-        book, group = taker.book, taker.account.stp_group
-        accounts = [taker.account]
-        if group is not None:
-            accounts = [account for account in self._state.accounts.values() if account.stp_group == group]
-        found: dict[int, list[Order]] = {}
-        for account in accounts:
-            for order in account.open_orders.values():
-                level = order.level
-                if level is None or order.book is not book or order.is_buy is taker.is_buy:
-                    continue
-                if taker.reaches(level.price):
-                    found.setdefault(order.price, []).append(order)
-        ordered: list[Order] = []
-        for price in sorted(found, reverse=not taker.is_buy):
-            orders = found[price]
-            ordered += orders if len(orders) == 1 else _in_queue(orders)
-        return ordered
 
     def _trips(self, taker: Order, price: int) -> bool:
         """Halt the instrument instead of a print that is too far from the price of a while ago."""
@@ -234,6 +220,9 @@ class Matcher:
     def _trade(self, taker: Order, maker: Order, quantity: int, price: int) -> None:
         """Print one trade of any two orders."""
         book, recorder, ledger = taker.book, self._recorder, self._ledger
+        for order in (maker, taker):
+            if order.extras is not None and order.extras.link is not None:
+                self.links.before_print(order)
         notional = price * quantity * book.notional_unit
         side = book.bids if maker.is_buy else book.asks
         if quantity == maker.remaining:
@@ -364,12 +353,14 @@ class Matcher:
         self._ledger.release(order)
         self._recorder.order(kind, order, status, reason, order.state.quantity)
         self._forget(order)
+        if order.extras is not None and order.extras.link is not None:
+            self.links.after_end(order)
 
     def _forget(self, order: Order) -> None:
         """Move an ended order to the remembered ones; the oldest of those makes room."""
         state = self._state
         del order.account.open_orders[order.order_id]
-        order.position.leave(order)
+        order.position.leave()
         if order.extras is not None:
             self._disarm(order)
         state.closed.append(order)
@@ -387,30 +378,11 @@ class Matcher:
         if extras.due_ns is not None:
             self._state.timers.disarm(extras.due_ns, EXPIRY, order.order_id)
             extras.due_ns = None
-        if extras.trigger_price is not None:
+        if extras.trigger_price is not None or extras.link is not None:
             self._watch.disarm(order)
-
-
-def one_owner(taker: Order, maker: Order) -> bool:
-    """Return whether the two must not trade: orders of one account, or of accounts of one group."""
-    owner, other = taker.account, maker.account
-    return owner is other or (owner.stp_group is not None and owner.stp_group == other.stp_group)
 
 
 def charge(order: Order, notional: int, rate: int) -> int:
     """Return the fee of a trade: what the whole order owes so far, rounded up, less what it was charged."""
     order.fee_accrued += notional * rate
     return -(-order.fee_accrued // RATE_SCALE) - order.state.fees
-
-
-def _in_queue(orders: list[Order]) -> list[Order]:
-    """Return orders of one level in the order of its queue."""
-    level, ids = orders[0].level, {order.order_id for order in orders}
-    assert level is not None
-    ordered: list[Order] = []
-    order = level.head
-    while order is not None and len(ordered) < len(orders):
-        if order.order_id in ids:
-            ordered.append(order)
-        order = order.behind
-    return ordered

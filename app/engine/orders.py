@@ -13,10 +13,9 @@ from app.domain.outcomes import Outcome
 from app.engine import controls, forms, risk
 from app.engine.admission import admits_plainly
 from app.engine.book import Book, Rates
-from app.engine.controls import count_message
 from app.engine.desk import Desk, Parts, insufficient
 from app.engine.fee_tiers import captured
-from app.engine.limits import counts_of
+from app.engine.limits import counts_of, gate_of
 from app.engine.positions import Position
 from app.engine.recorder import refuse
 from app.engine.rehearsal import fillable
@@ -32,7 +31,8 @@ _LIMIT = OrderType.LIMIT
 _MARKET = OrderType.MARKET
 _AT_WORK = (_LIMIT, _MARKET)
 """Types that wait for no price."""
-_BANDED = (_LIMIT, _MARKET, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
+BANDED_TYPES = (_LIMIT, _MARKET, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
+"""Types whose price must lie in the band; caps of the others start from a trigger."""
 _BUY = Side.BUY
 _FOK = TimeInForce.FOK
 _GTC = TimeInForce.GTC
@@ -88,16 +88,16 @@ class OrderDesk(Desk):
         """
         state, price, quantity, is_buy = self._state, terms.price, terms.quantity, terms.side is _BUY
         assert price is not None, "only orders with a price are plain"
-        gate, counts = account.gate, None
-        if gate is not None and gate.is_counted:
-            counts = counts_of(state, account)
-            if counts is not None:
-                count_message(counts, book.symbol)
+        gate, counts = account.gate, account.counts
+        assert gate is not None, "its limits were looked at"
+        is_counted = gate.is_counted
+        if is_counted and counts is not None:
+            counts.message(book.symbol, gate)
         position = account.positions.get(book.symbol) or account.position(book)
         rates = book.rates if not state.fee_tiers else self._rates(position)
+        notional = price * quantity * book.notional_unit
         if is_buy:
             balance, own, opposite = position.quote, book.bids, book.asks
-            notional = price * quantity * book.notional_unit
             # As Ledger.required_hold has it, for an order that did not trade yet.
             required = notional - (-notional * rates.highest // RATE_SCALE)
         else:
@@ -113,9 +113,15 @@ class OrderDesk(Desk):
         order = Order(shown, position, rates)
         self._ledger.open(order, required)
         self._orders[order_id] = account.open_orders[order_id] = order
-        position.enter(order)
-        if counts is not None:
-            counts.accept(terms, state)
+        # As Position.enter has it.
+        position.open_orders += 1
+        position.turnover.open_notional += notional
+        if is_buy:
+            position.buying += quantity
+        else:
+            position.selling += quantity
+        if is_counted and counts is not None:
+            counts.accept(terms, gate, state)
         if terms.client_order_id is not None:
             account.client_ids[terms.client_order_id] = order
         self._recorder.accepted(account, shown)
@@ -134,10 +140,17 @@ class OrderDesk(Desk):
 
         `together` is how many orders the limits of open orders count for it.
         """
-        state = self._state
         price, rejection = self._check(terms, account, book, together)
         if rejection is not None:
             return rejection
+        order = self._draft(terms, account, book, price)
+        if order.extras is None and terms.time_in_force is _FOK and not fillable(book, order, self._state.timestamp_ns):
+            return refuse(RejectReason.FOK_NOT_FILLABLE)
+        return order
+
+    def _draft(self, terms: PlaceOrder, account: Account, book: Book, price: int) -> Order:
+        """Return an order as it would be accepted next."""
+        state = self._state
         order_id, now = state.last_order_id + 1, state.timestamp_ns
         shown = OrderState(
             order_id, terms, _OPEN, 1, price, terms.quantity, 0, 0, 0, None, now, now, state.sequence
@@ -146,8 +159,6 @@ class OrderDesk(Desk):
         order = Order(shown, position, self._rates(position))
         if is_special(terms):
             self._specialize(order)
-        elif terms.time_in_force is _FOK and not fillable(book, order, state.timestamp_ns):
-            return refuse(RejectReason.FOK_NOT_FILLABLE)
         return order
 
     def _specialize(self, order: Order) -> None:
@@ -185,8 +196,7 @@ class OrderDesk(Desk):
         state.last_order_id -= 1
         del state.orders[order.order_id]
         del account.open_orders[order.order_id]
-        order.position.add(order, -order.remaining)
-        order.position.leave(order)
+        order.position.withdraw(order)
         if order.terms.client_order_id is not None:
             del account.client_ids[order.terms.client_order_id]
 
@@ -196,7 +206,7 @@ class OrderDesk(Desk):
             self._end_by_time(order)
         counts = counts_of(self._state, order.account)
         if counts is not None:
-            counts.accept(order.terms, self._state)
+            counts.accept(order.terms, gate_of(self._state, order.account), self._state)
         self._recorder.accepted(order.account, order.state)
 
     def _rates(self, position: Position) -> Rates:
@@ -236,7 +246,7 @@ class OrderDesk(Desk):
                 rejection = risk.check_money(book, terms.quote_quantity, self._rates(account.position(book)).taker)
         if rejection is None:
             rejection = risk.check_sums(book, terms.side, price, terms.quantity)
-        if rejection is None and instrument.price_band is not None and terms.type in _BANDED:
+        if rejection is None and instrument.price_band is not None and terms.type in BANDED_TYPES:
             rejection = risk.check_band(book, price)
         if rejection is None:
             is_buy = terms.side is _BUY

@@ -123,11 +123,17 @@ class Recorder:
             before.order_list_id,
         )
         position, change = order.position, order.remaining - (before.quantity - before.filled_quantity)
-        if change:
-            position.add(order, change)
+        # As Position.add has it, and at another price if that changed.
+        if order.is_buy:
+            position.buying += change
+        else:
+            position.selling += change
+        worth = change * order.price
         if before.price != order.price:
-            left = before.quantity - before.filled_quantity
-            position.turnover.open_notional += left * (order.price - before.price) * order.book.notional_unit
+            worth += (before.quantity - before.filled_quantity) * (order.price - before.price)
+        position.turnover.open_notional += worth * order.book.notional_unit
+        if position.reducing is not None and before.terms.reduce_only:
+            position.reducing[order.is_buy].count(order)
         # Written out as in `private`, here and below: each call on the way of every command shows.
         account.seq = account_seq = account.seq + 1
         event = kind(account_seq, now)

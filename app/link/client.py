@@ -16,7 +16,7 @@ from typing import Any, cast
 import msgspec
 import structlog
 
-from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, Deposit, PlaceOrder, Withdraw
+from app.domain.commands import Command
 from app.domain.outcomes import Outcome
 from app.errors import ApiError, LinkError
 from app.link.frames import (
@@ -46,6 +46,7 @@ from app.link.frames import (
     leader_proof,
     replica_proof,
 )
+from app.link.resending import resendable
 from app.protocol.ports import BookView
 
 PENDING_MAX = 10_000
@@ -381,12 +382,3 @@ class LinkClient:
                 loop.call_at(pending.deadline, self._fail, request_id)
             else:
                 self._fail(request_id)
-
-
-def resendable(command: Command) -> bool:
-    """Return whether sending the command again cannot execute it twice."""
-    if isinstance(command, PlaceOrder):
-        return command.client_order_id is not None
-    if isinstance(command, AmendOrder):
-        return command.if_version is not None
-    return isinstance(command, CancelOrder | CancelAll | Deposit | Withdraw)

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 import structlog
 
-from app.domain.commands import CancelAll, CancelOrder, Command, Tick
+from app.domain.commands import CancelAll, CancelOrder, CloseSession, Command, Tick
 from app.domain.events import EpochStarted, InstrumentListed
 from app.domain.outcomes import Outcome
 from app.engine.engine import ENGINE_VERSION, Engine, Sealed
@@ -158,7 +158,7 @@ class Sequencer:
             connection.send(refusal(request, "invalid_request", "the engine cannot read the command"))
             return
         room = QUEUE_COMMANDS_MAX
-        if not isinstance(command, CancelOrder | CancelAll):
+        if not isinstance(command, CancelOrder | CancelAll | CloseSession):
             room -= CANCEL_RESERVE
         if self._stopping or len(self._queue) >= room:
             connection.send(refusal(request, "engine_unavailable", "the engine's queue is full", 100))

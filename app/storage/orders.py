@@ -42,6 +42,7 @@ _BY_ID = _OWNED.where(orders.c.order_id == bindparam("order_id"))
 _BY_CLIENT_ID = (
     _OWNED.where(orders.c.client_order_id == bindparam("client_order_id")).order_by(orders.c.order_id.desc()).limit(1)
 )
+_BY_LIST = _OWNED.where(orders.c.order_list_id == bindparam("order_list_id")).order_by(orders.c.order_id)
 _OPEN = _OWNED.where(IS_OPEN).order_by(orders.c.order_id)
 
 
@@ -102,6 +103,13 @@ async def list_orders(
 async def list_open_orders(source: AsyncEngine | AsyncConnection, account_id: int) -> list[OrderState]:
     """Return all open orders of an account, oldest first."""
     return await _all(source, _OPEN, {"account_id": account_id})
+
+
+async def list_orders_of_list(
+    source: AsyncEngine | AsyncConnection, account_id: int, order_list_id: int
+) -> list[OrderState]:
+    """Return the orders of an account's order list, in the order of the list; none if there is no such list."""
+    return await _all(source, _BY_LIST, {"account_id": account_id, "order_list_id": order_list_id})
 
 
 async def _first(

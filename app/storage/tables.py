@@ -149,6 +149,7 @@ orders = Table(
 )
 # Not unique: the engine decides what a repeated id means, and a projection must never refuse a fact.
 Index(None, orders.c.account_id, orders.c.client_order_id, postgresql_where=orders.c.client_order_id.is_not(None))
+Index(None, orders.c.account_id, orders.c.order_list_id, postgresql_where=orders.c.order_list_id.is_not(None))
 IS_OPEN = orders.c.status.in_([literal_column(f"'{status}'") for status in OPEN_STATUSES])
 Index("ix_orders_open", orders.c.account_id, orders.c.order_id, postgresql_where=IS_OPEN)
 

@@ -6,7 +6,7 @@ An event is rendered when it is first shown and shared by all sessions of its ac
 
 from collections.abc import Callable
 
-from app.domain.decimals import format_scaled, format_steps
+from app.domain.decimals import format_scaled
 from app.domain.enums import OrderStatus
 from app.domain.events import (
     BalanceChanged,
@@ -17,18 +17,16 @@ from app.domain.events import (
     OrderRejected,
     PositionChanged,
     PrivateEvent,
-    Rejection,
     TradePrevented,
 )
 from app.domain.instrument import Instrument
-from app.errors import ApiError
 from app.protocol import messages, schemas
 from app.protocol.channels import PrivateChannel
-from app.protocol.codes import CODES
 from app.protocol.holdings import PositionFigures, position_shape
 from app.protocol.messages import encode_frame
 from app.protocol.ports import Instruments
 from app.protocol.problems import problem_of
+from app.protocol.rejections import rejection_error
 from app.protocol.shapes import (
     event_fill,
     fill_shape,
@@ -131,11 +129,13 @@ def _refusal_members(
 ) -> dict[str, object]:
     if isinstance(event, OrderRejected):
         instrument = instruments.get(event.terms.symbol)
-        refusal: dict[str, object] = {"error": _problem(event.rejection, instrument, instruments)}
+        refusal: dict[str, object] = {
+            "error": problem_of(rejection_error(event.rejection, instruments, instrument), None)
+        }
         if instrument is not None:
             refusal["order"] = rejected_order_shape(event, instrument, timestamp_ns)
         return refusal
-    members: dict[str, object] = {"error": _problem(event.rejection, None, instruments)}
+    members: dict[str, object] = {"error": problem_of(rejection_error(event.rejection, instruments), None)}
     if event.order_id is not None:
         members["order_id"] = str(event.order_id)
     if isinstance(event, OrderCancelRejected) and event.client_order_id is not None:
@@ -172,25 +172,6 @@ def _known(symbol: str, instruments: Instruments) -> Instrument:
     if instrument is None:
         raise LookupError(f"instrument {symbol} is not in the catalog")
     return instrument
-
-
-def _problem(rejection: Rejection, instrument: Instrument | None, instruments: Instruments) -> schemas.Problem:
-    code = rejection.reason.value
-    numbers = [_number(text, rejection.unit, instrument, instruments) for text in (rejection.limit, rejection.actual)]
-    error = ApiError(code, CODES[code].title, field=rejection.field, limit=numbers[0], actual=numbers[1])
-    return problem_of(error, None)
-
-
-def _number(text: str | None, unit: str | None, instrument: Instrument | None, instruments: Instruments) -> str | None:
-    """Return a limit or actual value in the client's numbers; None where its instrument is not known."""
-    if text is None or unit is None or unit == "count":
-        return text
-    if unit in ("ticks", "lots"):
-        if instrument is None:
-            return None
-        return format_steps(int(text), instrument.tick if unit == "ticks" else instrument.lot)
-    scale = instruments.asset_scale(unit)
-    return None if scale is None else format_scaled(int(text), scale)
 
 
 def _prevention(event: TradePrevented, instrument: Instrument) -> messages.Prevention:

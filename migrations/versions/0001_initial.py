@@ -208,6 +208,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("client_order_id IS NOT NULL"),
     )
     op.create_index(
+        op.f("ix_orders_account_id_order_list_id"),
+        "orders",
+        ["account_id", "order_list_id"],
+        unique=False,
+        postgresql_where=sa.text("order_list_id IS NOT NULL"),
+    )
+    op.create_index(
         "ix_orders_open",
         "orders",
         ["account_id", "order_id"],

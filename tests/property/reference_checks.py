@@ -133,8 +133,11 @@ class ReferenceChecks(ReferenceGauges):
                 raise verdict.refusal
 
     def _count_message(self, candidate: Candidate) -> None:
-        if self.is_counted(candidate.account_id):
-            self.messages.append(Attempt(self.timestamp_ns, candidate.account_id, candidate.terms.symbol))
+        account_id = candidate.account_id
+        if self.is_counted(account_id):
+            self.messages.append(Attempt(self.timestamp_ns, account_id))
+        if self.limit(account_id, "symbol_message_rate") is not None:
+            self.symbol_messages.append(Attempt(self.timestamp_ns, account_id, candidate.terms.symbol))
 
     def check_order(self, command: CheckOrder) -> Outcome:
         """Run every check and change nothing."""

@@ -71,6 +71,7 @@ class ReferenceLimits(ReferenceAuction):
         self.exchange_killed = False
         self.killed_symbols: set[str] = set()
         self.messages: list[Attempt] = []
+        self.symbol_messages: list[Attempt] = []
         self.accepted: list[Attempt] = []
         self.refusals: list[Attempt] = []
         self.executions: list[Attempt] = []
@@ -208,7 +209,7 @@ class ReferenceLimits(ReferenceAuction):
         elif isinstance(event, OrderAccepted) and self.is_counted(event.account_id):
             terms = event.order.terms
             self.accepted.append(Attempt(self.timestamp_ns, terms.account_id))
-            if terms.client_order_id is None:
+            if terms.client_order_id is None and self.limit(terms.account_id, "duplicate_window_ns") is not None:
                 key = terms.symbol, terms.side, terms.type, terms.price, terms.quantity
                 self.repeatable.append((self.timestamp_ns, terms.account_id, key))
         elif isinstance(event, OrderFilled | OrderPartiallyFilled) and event.fill.liquidity is Liquidity.TAKER:
