@@ -12,6 +12,7 @@ from app.api import (
     account_events,
     admin,
     admin_accounts,
+    admin_reads,
     api_keys,
     auth,
     balances,
@@ -58,6 +59,7 @@ _ROUTERS = (
     funds.router,
     admin.router,
     admin_accounts.router,
+    admin_reads.router,
     health.router,
     docs_page.router,
 )

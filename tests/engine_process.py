@@ -26,7 +26,8 @@ def role_environment(database_url: str, redis_url: str, **extra: str) -> dict[st
 class EngineProcess:
     """`python -m app engine`, killed at the end whatever happens."""
 
-    def __init__(self, database_url: str, redis_url: str, *, shard: int, **extra: str) -> None:
+    def __init__(self, database_url: str, redis_url: str, *, shard: int, module: str = "app", **extra: str) -> None:
+        self._command = [sys.executable, "-m", module, "engine"]
         self._environment = role_environment(
             as_role(database_url, "engine"), redis_url, ORDERWIRE_SHARD=str(shard), **extra
         )
@@ -35,7 +36,7 @@ class EngineProcess:
     def start(self) -> None:
         """Start the process; it leads as soon as it can."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "app", "engine"],
+            self._command,
             env=self._environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

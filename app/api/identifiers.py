@@ -64,9 +64,18 @@ async def _key_id(request: Request) -> str:
 
 def order_id_filter(text: str) -> int:
     """Return a well-formed order id of a query parameter as a number. Raises ApiError for one beyond 63 bits."""
+    return _id_filter(text, "order_id", "an order id")
+
+
+def account_id_filter(text: str) -> int:
+    """Return a well-formed account id of a query parameter as a number. Raises ApiError for one beyond 63 bits."""
+    return _id_filter(text, "account_id", "an account id")
+
+
+def _id_filter(text: str, field: str, what: str) -> int:
     number = int(text)
     if number > ID_MAX:
-        raise ApiError("invalid_request", "Expected an order id.", field="order_id")
+        raise ApiError("invalid_request", f"Expected {what}.", field=field)
     return number
 
 

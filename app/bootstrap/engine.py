@@ -31,11 +31,13 @@ from app.sequencer.clock import LeaderClock
 from app.sequencer.follower import STANDBY_POLL_S, Follower
 from app.sequencer.leadership import become_leader, keep_lock, keep_room
 from app.sequencer.publisher import Publisher
+from app.sequencer.quarantine import CRASHES_MAX, EngineCrashed, GuardedSequencer
 from app.sequencer.recovery import Recovered, save_checkpoint
 from app.sequencer.sequencer import Sequencer
 from app.storage.database import asyncpg_dsn, create_database_engine
 from app.storage.journal import Head, Journal, JournalRow
 from app.storage.leader_lock import LeaderLock
+from app.storage.quarantine import QuarantineStore
 
 GENESIS_EPOCH = 1
 CHECKPOINT_AFTER_REPLAY = 100_000
@@ -90,7 +92,7 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
             await save_checkpoint(database, settings.shard, recovered)
         try:
             led = await _lead(settings, journal, recovered, term=head.term, clock=clock, sock=sock, stop=stop)
-        except (Fenced, JournalUnavailable, JournalDamaged) as error:
+        except (Fenced, JournalUnavailable, JournalDamaged, EngineCrashed) as error:
             log.error("leadership_lost", reason=str(error))
             return EXIT_LOST
         await save_checkpoint(database, settings.shard, led)
@@ -130,7 +132,10 @@ async def _lead(
     async with open_bus(settings, epoch) as bus:
         await _require_own_bus(bus, epoch, state.sequence)
         publisher = Publisher(bus, _entries_of(journal), state.sequence)
-        sequencer = Sequencer(
+        store = QuarantineStore(asyncpg_dsn(settings.database_url), settings.shard)
+        sequencer = GuardedSequencer(
+            store=store,
+            crashes=await store.load(crashes_max=CRASHES_MAX),
             engine=recovered.engine,
             journal=journal,
             head_hash=recovered.head_hash,
@@ -153,6 +158,7 @@ async def _lead(
             for task in helpers:
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
+            await store.close()
         return Recovered(recovered.engine, sequencer.head_hash, 0)
 
 

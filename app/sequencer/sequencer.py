@@ -130,6 +130,8 @@ class Sequencer:
         self._hashed = HashedState(-1, b"", 0.0, 0.0)
         self._beaten = 0.0
         self._stopping = False
+        self.applying: bytes | None = None
+        """Command that the engine is in, or that it raised at."""
 
     @property
     def epoch(self) -> int:
@@ -258,6 +260,7 @@ class Sequencer:
             if now > item.deadline:
                 self._refuse_late(item)
                 continue
+            self.applying = item.data
             self._events += len(self._engine.apply(item.command))
             self._commands.append(item.data)
             self._bytes += len(item.data)
@@ -285,6 +288,7 @@ class Sequencer:
 
     def _launch(self) -> None:
         """Seal the open batch and start its append."""
+        self.applying = None
         state = self._engine.state
         sealed = self._engine.seal()
         record = build_record(

@@ -99,6 +99,17 @@ checkpoints = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("crashes", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("command", LargeBinary, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
 projection_cursors = Table(
     "projection_cursors",
     metadata,

@@ -243,6 +243,16 @@ def upgrade() -> None:
         postgresql_with={"fillfactor": "10"},
     )
     op.create_table(
+        "quarantine",
+        sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("crashes", sa.Integer(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("command", sa.LargeBinary(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "fingerprint", name=op.f("pk_quarantine")),
+    )
+    op.create_table(
         "shard_head",
         sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("term", sa.BigInteger(), nullable=False),
@@ -323,6 +333,7 @@ def downgrade() -> None:
         "transfers",
         "trades",
         "shard_head",
+        "quarantine",
         "projection_cursors",
         "positions",
         "orders",

@@ -72,6 +72,7 @@ GRANTS = (
     # The journal can only grow, and only by an engine.
     ("SELECT, INSERT", ("journal",), "orderwire_engine"),
     ("SELECT, INSERT, UPDATE", ("shard_head",), "orderwire_engine"),
+    ("SELECT, INSERT, UPDATE, DELETE", ("quarantine",), "orderwire_engine"),
     ("SELECT", ("journal_partitions",), "orderwire_engine"),
     ("SELECT", ("journal", "shard_head"), "orderwire_projector"),
     ("SELECT", ("journal", "shard_head"), "orderwire_api"),

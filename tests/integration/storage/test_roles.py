@@ -42,6 +42,7 @@ ALLOWED = {
         "journal_partitions": READ,
         "shard_head": KEEP,
         "checkpoints": ALL,
+        "quarantine": ALL,
         "alembic_version": READ,
     },
     "projector": {"journal": READ, "shard_head": READ, "checkpoints": ALL, "alembic_version": READ, **PROJECTED},
