@@ -65,11 +65,18 @@ async def empty_database(own_servers: LocalServers) -> str:
 
 @asynccontextmanager
 async def trading(
-    servers: LocalServers, database_url: str, logs: Path, *, engines_database_url: str | None = None
+    servers: LocalServers,
+    database_url: str,
+    logs: Path,
+    *,
+    engines_database_url: str | None = None,
+    program: tuple[str, ...] = ("app",),
 ) -> AsyncIterator[Exchange]:
-    """Yield a leader, a standby, and clients that trade; the engines may reach the database another way."""
+    """Yield a leader, a standby, and clients that trade; the engines may be another program, or reach the database
+    another way.
+    """
     shard = random.randrange(1_000, 2**15)
-    cluster = Cluster(servers, engines_database_url or database_url, shard=shard, logs=logs)
+    cluster = Cluster(servers, engines_database_url or database_url, shard=shard, logs=logs, program=program)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(cluster.stop)
         await cluster.start()

@@ -16,7 +16,8 @@ after = [generation["collections"] for generation in gc.get_stats()]
 cycle = []
 cycle.append(cycle)
 del cycle
-print(gc.get_freeze_count() >= 100_000, gc.isenabled(), after[0] - before[0] <= 5, after[2] - before[2], gc.collect() >= 1)
+looks = [last - first for first, last in zip(before, after)]
+print(gc.get_freeze_count() >= 100_000, gc.isenabled(), looks[0] <= 5, looks[2], gc.collect() >= 1)
 """
 
 
