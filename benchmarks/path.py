@@ -112,7 +112,7 @@ async def _measure(exchange: Exchange, rounds: int, progress: Callable[[str], No
             found = await _run(exchange, market, scenario, f"r{number}s{place}")
             observed[scenario.name].append(found)
         try:
-            inserts.append(await _insert(exchange.database_url))
+            inserts.append(await durable_inserts(exchange.database_url))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             skipped = f"{type(error).__name__}: {error}"
     return {
@@ -207,7 +207,7 @@ def _engine_seq(answer: bytes) -> int:
     return int(found.get("order", found)["engine_seq"])
 
 
-async def _insert(database_url: str) -> dict[str, float]:
+async def durable_inserts(database_url: str) -> dict[str, float]:
     """Return how fast this PostgreSQL commits one row at a time: what an answer waits for at least."""
     connection = await asyncpg.connect(database_url)
     try:

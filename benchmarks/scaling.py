@@ -57,7 +57,7 @@ def measure(*, rounds: int = ROUNDS, progress: Callable[[str], None]) -> dict[st
         "growth": {},
     }
     for name, sizes in GROWTHS.items():
-        engines = [_filled(size) for size in sizes]
+        engines = [filled(size) for size in sizes]
         times: list[list[float]] = [[] for _ in sizes]
         for number in range(rounds):
             progress(f"scaling: {name}, round {number + 1} of {rounds}")
@@ -83,7 +83,8 @@ def report(figures: dict[str, Any]) -> str:
     return table("Scaling", head, rows) + f"Bytes per resting order: {figures['bytes_per_resting_order']:.0f}\n"
 
 
-def _symbol(number: int) -> str:
+def symbol_of(number: int) -> str:
+    """Return the symbol of an instrument."""
     return f"S{number}"
 
 
@@ -92,7 +93,7 @@ def _opened(size: Size) -> Engine:
     engine.begin(START_NS)
     commands: list[Command] = [CreateAsset("B", 0), CreateAsset("Q", 0)]
     commands += [
-        CreateInstrument(_symbol(n), "B", "Q", "1", "1", maker_fee=10_000, taker_fee=20_000)
+        CreateInstrument(symbol_of(n), "B", "Q", "1", "1", maker_fee=10_000, taker_fee=20_000)
         for n in range(size.instruments)
     ]
     for number in range(size.accounts):
@@ -104,10 +105,10 @@ def _opened(size: Size) -> Engine:
     return engine
 
 
-def _filled(size: Size) -> Engine:
+def filled(size: Size) -> Engine:
     """Return an engine with resting orders spread over its instruments and accounts."""
     engine = _opened(_admitting(size))
-    for command in _resting(size, random.Random(SEED), size.orders):
+    for command in resting(size, random.Random(SEED), size.orders):
         _accept(engine, command)
     engine.seal()
     return engine
@@ -118,7 +119,8 @@ def _admitting(size: Size) -> Size:
     return size._replace(accounts=max(size.accounts, size.orders // 4_000 + 1))
 
 
-def _resting(size: Size, rng: random.Random, count: int) -> Iterator[PlaceOrder]:
+def resting(size: Size, rng: random.Random, count: int) -> Iterator[PlaceOrder]:
+    """Yield orders that rest, spread over instruments, accounts and prices."""
     accounts = _admitting(size).accounts
     for number in range(count):
         buys = number % 2 == 0
@@ -126,7 +128,7 @@ def _resting(size: Size, rng: random.Random, count: int) -> Iterator[PlaceOrder]
         yield PlaceOrder(
             # Buyers and sellers are different accounts: nothing meets itself.
             FIRST_ACCOUNT_ID + (number % accounts if accounts < 2 else 2 * rng.randrange(accounts // 2) + buys),
-            _symbol(rng.randrange(size.instruments)),
+            symbol_of(rng.randrange(size.instruments)),
             Side.BUY if buys else Side.SELL,
             OrderType.LIMIT,
             1 + rng.randrange(100),
@@ -137,7 +139,7 @@ def _resting(size: Size, rng: random.Random, count: int) -> Iterator[PlaceOrder]
 def _cpu_us_per_command(engine: Engine, size: Size, number: int) -> float:
     """Return CPU microseconds a command; the engine's size stays about the same."""
     rng = random.Random(SEED + number)
-    pairs = list(_resting(size, rng, COMMANDS // 2))
+    pairs = list(resting(size, rng, COMMANDS // 2))
     begin, apply, seal = engine.begin, engine.apply, engine.seal
     count = 0
     gc.collect()
@@ -165,7 +167,7 @@ def _bytes_per_order() -> float:
     engine = _opened(_admitting(size))
     gc.collect()
     before = _resident_bytes()
-    for number, command in enumerate(_resting(size, random.Random(SEED), size.orders)):
+    for number, command in enumerate(resting(size, random.Random(SEED), size.orders)):
         _accept(engine, command)
         if number % BATCH_COMMANDS == 0:
             engine.seal()

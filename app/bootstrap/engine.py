@@ -28,6 +28,7 @@ from app.link.server import LinkServer
 from app.protocol.ports import BusEntry
 from app.protocol.records import decode_batch, encode, without_commands
 from app.sequencer.clock import LeaderClock
+from app.sequencer.collector import spare_the_engine
 from app.sequencer.follower import STANDBY_POLL_S, Follower
 from app.sequencer.leadership import become_leader, keep_lock, keep_room
 from app.sequencer.publisher import Publisher
@@ -90,6 +91,7 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
         stack.callback(making_room.cancel)
         if recovered.replayed > CHECKPOINT_AFTER_REPLAY:
             await save_checkpoint(database, settings.shard, recovered)
+        spare_the_engine()
         try:
             led = await _lead(settings, journal, recovered, term=head.term, clock=clock, sock=sock, stop=stop)
         except (Fenced, JournalUnavailable, JournalDamaged, EngineCrashed) as error:

@@ -59,7 +59,6 @@ BACKOFF_MAX_S = 0.1
 QUERY_TIMEOUT_S = 5.0
 
 log = structlog.get_logger(__name__)
-_outcome = msgspec.msgpack.Decoder(Outcome)
 _encode = msgspec.msgpack.Encoder().encode
 
 Locate = Callable[[], Awaitable[tuple[str, int] | None]]
@@ -284,7 +283,7 @@ class LinkClient:
         if link is not self._link:
             return
         if isinstance(reply, Answer):
-            self._settle(reply.request_id, _outcome.decode(reply.outcome))
+            self._settle(reply.request_id, reply.outcome)
         elif isinstance(reply, Refusal):
             self._settle(reply.request_id, ApiError(reply.code, reply.detail, retry_after_ms=reply.retry_after_ms))
         elif isinstance(reply, Beat):

@@ -11,6 +11,7 @@ from hashlib import sha256
 
 import msgspec
 
+from app.domain.outcomes import Outcome
 from app.errors import LinkError
 from app.protocol.ports import BookView
 
@@ -87,10 +88,10 @@ class Beat(_Message, frozen=True, tag="beat"):
 
 
 class Answer(_Message, frozen=True, tag="answer"):
-    """Encoded Outcome of a committed command."""
+    """Outcome of a committed command."""
 
     request_id: int
-    outcome: msgspec.Raw
+    outcome: Outcome
 
 
 class Refusal(_Message, frozen=True, tag="refusal"):
@@ -169,23 +170,33 @@ class FrameReader:
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
-        self._buffer = bytearray()
+        self._begun = bytearray()
+        """What came of a message that is not complete; mostly nothing, then messages are cut out of what came."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take bytes and yield every body that is complete. Raises LinkError for a frame above the limit."""
-        buffer = self._buffer
-        buffer += data
-        start, end = 0, len(buffer)
-        while end - start >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(buffer, start)
-            if length > self._bytes_max:
-                raise LinkError(f"expected a frame of at most {self._bytes_max} bytes, was {length}", sent=False)
-            if end - start - _LENGTH.size < length:
-                break
-            start += _LENGTH.size
-            yield bytes(buffer[start : start + length])
-            start += length
-        del buffer[:start]
+        if self._begun:
+            self._begun += data
+            if self._end_of_frame(self._begun, 0) is None:
+                return
+            data = bytes(self._begun)
+            self._begun.clear()
+        start = 0
+        while (end := self._end_of_frame(data, start)) is not None:
+            yield data[start + _LENGTH.size : end]
+            start = end
+        self._begun += data[start:]
+
+    def _end_of_frame(self, data: bytes | bytearray, start: int) -> int | None:
+        """Return where the frame at `start` ends, or None while it is not complete. Raises LinkError."""
+        body = start + _LENGTH.size
+        if body > len(data):
+            return None
+        (length,) = _LENGTH.unpack_from(data, start)
+        if length > self._bytes_max:
+            raise LinkError(f"expected a frame of at most {self._bytes_max} bytes, was {length}", sent=False)
+        end: int = body + length
+        return end if end <= len(data) else None
 
 
 def replica_proof(secret: bytes, challenge: Challenge, nonce: bytes) -> bytes:

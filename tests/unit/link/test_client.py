@@ -5,7 +5,6 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import msgspec
 import pytest
 
 from app.domain.commands import CancelOrder, CreateAccount, PlaceOrder
@@ -16,7 +15,7 @@ from app.link.client import LinkClient
 from app.link.frames import Answer, EngineStatus, StatusAnswer, Submit, encode_frame
 from app.link.server import Connection, LinkServer, refusal
 from app.protocol.ports import BookView
-from app.protocol.records import decode_command, encode
+from app.protocol.records import decode_command
 
 SECRET = b"the shared secret of this test, long"
 
@@ -43,9 +42,7 @@ class ScriptedLeader:
             connection.send(refusal(request, self.refuse_with, "as told", 100))
         elif not self.silent:
             self.head_seq += 1
-            connection.send_frame(
-                encode_frame(Answer(request.request_id, msgspec.Raw(encode(Outcome(self.head_seq, 1)))))
-            )
+            connection.send_frame(encode_frame(Answer(request.request_id, Outcome(self.head_seq, 1))))
 
     def book(self, symbol: str) -> BookView | None:
         return BookView(symbol, 5, 7, 3, 1, [(10, 1)], []) if symbol == "BTC-USD" else None

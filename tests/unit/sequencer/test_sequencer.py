@@ -115,7 +115,7 @@ class Leader:
 
     def answers(self) -> dict[int, Outcome]:
         answers = [reply for reply in self.replica.replies if isinstance(reply, Answer)]
-        return {answer.request_id: msgspec.msgpack.decode(answer.outcome, type=Outcome) for answer in answers}
+        return {answer.request_id: answer.outcome for answer in answers}
 
     def refusals(self) -> dict[int, str]:
         return {reply.request_id: reply.code for reply in self.replica.replies if isinstance(reply, Refusal)}
