@@ -58,24 +58,43 @@ SESSIONS_OPEN = Gauge("orderwire_sessions_open", "WebSocket sessions open on thi
 
 CHANNELS_OPEN = Gauge("orderwire_channels_open", "Channel subscriptions of this replica's sessions", registry=REGISTRY)
 
+MODE = Gauge(
+    "orderwire_exchange_mode",
+    "Mode as this process sees it: 0 normal, 1 degraded, 2 cancel_only, 3 read_only",
+    registry=REGISTRY,
+)
+
+PART_OK = Gauge(
+    "orderwire_part_ok",
+    "Whether a part is as it should be (1) or not (0); /v1/status says in words what is wrong",
+    ["part"],
+    registry=REGISTRY,
+)
+
+DISK_FREE_RATIO = Gauge(
+    "orderwire_disk_free_ratio",
+    "Free share of the fullest volume of the database, 0 to 1; NaN while it cannot be measured",
+    registry=REGISTRY,
+)
+DISK_FREE_RATIO.set(float("nan"))
+
 ProcessCollector(registry=REGISTRY)
 
 
 _OF_ROLE = {
-    "api": (ORDERS, SESSIONS_OPEN, CHANNELS_OPEN),
-    "engine": (BATCH_COMMANDS, COMMIT_SECONDS, BUS_LAG_COMMANDS),
+    "api": (ORDERS, SESSIONS_OPEN, CHANNELS_OPEN, MODE, PART_OK),
+    "engine": (BATCH_COMMANDS, COMMIT_SECONDS, BUS_LAG_COMMANDS, MODE, PART_OK, DISK_FREE_RATIO),
 }
 
 
 def announce(*, role: str, version: str) -> None:
     """State what this process is, and show only the metrics that its role sets: others would stand still at 0."""
     BUILD.info({"role": role, "version": version})
-    for owner, owned in _OF_ROLE.items():
-        for metric in owned:
-            with contextlib.suppress(KeyError):
-                REGISTRY.unregister(metric)
-            if owner == role:
-                REGISTRY.register(metric)
+    for metric in {metric for owned in _OF_ROLE.values() for metric in owned}:
+        with contextlib.suppress(KeyError):
+            REGISTRY.unregister(metric)
+    for metric in _OF_ROLE.get(role, ()):
+        REGISTRY.register(metric)
 
 
 def exposition() -> bytes:

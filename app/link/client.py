@@ -46,6 +46,7 @@ from app.link.frames import (
     leader_proof,
     replica_proof,
 )
+from app.protocol.modes import Finding
 from app.protocol.ports import BookView
 
 PENDING_MAX = 10_000
@@ -151,6 +152,8 @@ class LinkClient:
         self.epoch = 0
         self.head_seq = 0
         """Committed head that the leader last told."""
+        self.findings: tuple[Finding, ...] = ()
+        """What the leader last said is wrong around it."""
 
     @property
     def connected(self) -> bool:
@@ -287,7 +290,7 @@ class LinkClient:
         elif isinstance(reply, Refusal):
             self._settle(reply.request_id, ApiError(reply.code, reply.detail, retry_after_ms=reply.retry_after_ms))
         elif isinstance(reply, Beat):
-            self.head_seq = reply.head_seq
+            self.head_seq, self.findings = reply.head_seq, reply.findings
         elif isinstance(reply, BookAnswer):
             self._settle(reply.request_id, reply.book)
         elif isinstance(reply, StatusAnswer):
@@ -372,6 +375,7 @@ class LinkClient:
     def _lose(self) -> None:
         """Settle what was sent on a lost link: keep what may be resent once, fail the rest."""
         self._link = None
+        self.findings = ()
         self._ready.clear()
         loop = self._loop
         for request_id, pending in list(self._pending.items()):

@@ -12,6 +12,7 @@ from hashlib import sha256
 import msgspec
 
 from app.errors import LinkError
+from app.protocol.modes import Finding
 from app.protocol.ports import BookView
 
 REQUEST_BYTES_MAX = 256 << 10
@@ -81,9 +82,10 @@ class StatusRequest(_Message, frozen=True, tag="status"):
 
 
 class Beat(_Message, frozen=True, tag="beat"):
-    """Sign of life from either side; the leader's carries its committed head."""
+    """Sign of life from either side; the leader's carries its committed head and what is wrong around it."""
 
     head_seq: int = 0
+    findings: tuple[Finding, ...] = ()
 
 
 class Answer(_Message, frozen=True, tag="answer"):

@@ -71,6 +71,7 @@ CODES: dict[str, CodeInfo] = {
     "restricted_symbol": CodeInfo(422, "The account may not trade this instrument"),
     "approval_required": CodeInfo(422, "A second person must approve"),
     "circuit_breaker": CodeInfo(422, "The volatility breaker stopped the instrument"),
+    "cancel_only": CodeInfo(503, "Orders can only be canceled right now", True),
     "engine_unavailable": CodeInfo(503, "No engine is leading right now", True),
     "execution_unknown": CodeInfo(504, "The command may or may not have been executed"),
     "service_unavailable": CodeInfo(503, "A dependency is unavailable", True),

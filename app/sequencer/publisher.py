@@ -42,6 +42,8 @@ class Publisher:
         self._head_seq = head_seq
         self._published = -1
         self._trimmed = 0
+        self.fault: str | None = None
+        """Why the last attempt to publish failed; None since one succeeded."""
 
     def offer(self, entry: BusEntry) -> None:
         """Take a committed batch; never waits."""
@@ -63,6 +65,7 @@ class Publisher:
                 backoff = BACKOFF_FIRST_S
             except BusUnavailable as error:
                 log.warning("bus_unavailable", reason=str(error))
+                self.fault = str(error)
                 metrics.BUS_LAG_COMMANDS.set(self._head_seq - max(self._published, 0))
                 self._published = -1
                 await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not a secret)
@@ -78,6 +81,7 @@ class Publisher:
             await self._bus.publish(entries)
             position = entries[-1].last_seq
         self._published = position
+        self.fault = None
 
     async def _drain(self) -> None:
         while not self._backlog:

@@ -13,12 +13,13 @@ from typing import NamedTuple, Protocol
 import msgspec
 import structlog
 
-from app.domain.commands import CancelAll, CancelOrder, Command, Tick
+from app.domain.commands import CancelAll, CancelOrder, Command, PlaceOrder, Tick
 from app.domain.events import EpochStarted, InstrumentListed
 from app.domain.outcomes import Outcome
 from app.engine.engine import ENGINE_VERSION, Engine, Sealed
 from app.link.frames import Answer, EngineStatus, StatusAnswer, Submit, encode_frame
 from app.link.server import Connection, refusal
+from app.protocol.modes import Finding
 from app.protocol.ports import BookView, BusEntry
 from app.protocol.records import (
     BATCH_BYTES_MAX,
@@ -31,6 +32,7 @@ from app.protocol.records import (
 )
 from app.sequencer.batch import build_record
 from app.sequencer.clock import LeaderClock
+from app.sequencer.modes import LeaderModes
 from app.sequencer.publisher import Publisher
 from app.sequencer.view import PublisherView
 from app.storage.journal import Journal, JournalRow
@@ -46,8 +48,6 @@ HASH_FREE_S = 0.1
 HASH_EVERY_S = 60.0
 TICK = Tick()
 TICK_DATA = encode(TICK)
-COMMIT_AGE_MAX_S = 1.0
-"""A commit that takes longer stops new commands until it is settled."""
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +81,6 @@ class Flight(NamedTuple):
     status_requests: list[tuple[int, Connection]]
     hashed: "HashedState"
     append: "asyncio.Task[None]"
-    started: float
 
 
 class Metrics(Protocol):
@@ -106,6 +105,7 @@ class Sequencer:
         term: int,
         build: str,
         metrics: Metrics,
+        modes: LeaderModes | None = None,
     ) -> None:
         self.shard = shard
         self.term = term
@@ -115,6 +115,7 @@ class Sequencer:
         self._publisher = publisher
         self._build = build
         self._metrics = metrics
+        self._modes = modes or LeaderModes()
         self._head_hash = head_hash
         self._view = PublisherView()
         state = engine.state
@@ -146,6 +147,11 @@ class Sequencer:
         """Return the hash of the last row that was appended or is being appended."""
         return self._head_hash
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what is wrong around the leader."""
+        return self._modes.findings
+
     # ---- what the link asks --------------------------------------------------------------------
 
     def submit(self, request: Submit, connection: Connection) -> None:
@@ -161,12 +167,22 @@ class Sequencer:
         if self._stopping or len(self._queue) >= room:
             connection.send(refusal(request, "engine_unavailable", "the engine's queue is full", 100))
             return
-        if self._flight is not None and time.monotonic() - self._flight.started > COMMIT_AGE_MAX_S:
+        if not self._modes.commits:
             connection.send(refusal(request, "engine_unavailable", "the journal does not commit", 1000))
+            return
+        if self._modes.refuses(command) and not self._is_repeated(command):
+            connection.send(refusal(request, "cancel_only", self._modes.cancel_only or "", 1000))
             return
         deadline = time.monotonic() + request.deadline_ms / 1000
         self._queue.append(Queued(command, request.command, deadline, request.request_id, connection))
         self._wake.set()
+
+    def _is_repeated(self, command: Command) -> bool:
+        """Return whether the order was placed before: to say so changes nothing, and ends an unknown outcome."""
+        if not isinstance(command, PlaceOrder) or command.client_order_id is None:
+            return False
+        account = self._engine.state.accounts.get(command.account_id)
+        return account is not None and command.client_order_id in account.client_ids
 
     def execute(self, command: Command) -> None:
         """Queue a command of our own; nobody waits for its answer."""
@@ -225,7 +241,9 @@ class Sequencer:
                 if time.monotonic() >= beat_at:
                     beat_at += BEAT_IDLE_S
                     if self._flight is None:
+                        self._modes.begin_commit()
                         await self._journal.beat(self.term, self.head_seq, self._head_hash)
+                        self._modes.end_commit()
         self._wake.clear()
 
     def _seconds_to_deadline(self) -> float:
@@ -306,11 +324,10 @@ class Sequencer:
         if status_requests:
             self._hash_state()
         entry = BusEntry(record.first_seq, record.last_seq, encode(without_commands(record)))
+        self._modes.begin_commit()
         append = asyncio.create_task(self._append(row, len(self._commands)), name="append")
         append.add_done_callback(lambda _: self._wake.set())
-        self._flight = Flight(
-            row, entry, sealed, self._answers, status_requests, self._hashed, append, time.monotonic()
-        )
+        self._flight = Flight(row, entry, sealed, self._answers, status_requests, self._hashed, append)
         self._commands, self._answers, self._events, self._bytes = [], [], 0, 0
 
     async def _append(self, row: JournalRow, commands: int) -> None:
@@ -322,6 +339,7 @@ class Sequencer:
         """Make a committed batch visible: view, answers, bus."""
         self._flight = None
         flight.append.result()
+        self._modes.end_commit()
         for event in flight.sealed.system:
             if isinstance(event, EpochStarted):
                 self._view.start_epoch(event.epoch)
@@ -354,7 +372,7 @@ class Sequencer:
                 hashed.sequence,
                 ENGINE_VERSION,
                 self._build,
-                "normal",
+                self._modes.mode.value,
                 len(self._queue),
             )
             connection.send(StatusAnswer(request_id, status))

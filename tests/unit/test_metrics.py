@@ -9,7 +9,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app import metrics
 
-LABELS = {"orderwire_build": {"role", "version"}, "orderwire_orders": {"code"}}
+LABELS = {
+    "orderwire_build": {"role", "version"},
+    "orderwire_orders": {"code"},
+    "orderwire_part_ok": {"part"},
+}
 NAME = re.compile(r"orderwire_[a-z]+(_[a-z]+)+")
 
 
@@ -27,6 +31,7 @@ def own_families(role: str) -> list[Metric]:
 
 def families_of_all_roles() -> list[Metric]:
     metrics.ORDERS.labels(code="accepted").inc()
+    metrics.PART_OK.labels("disk").set(1)
     return own_families("api") + own_families("engine")
 
 
@@ -51,8 +56,27 @@ def test_process_states_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("role", "shown"),
     [
-        ("api", {"orderwire_orders", "orderwire_sessions_open", "orderwire_channels_open"}),
-        ("engine", {"orderwire_batch_commands", "orderwire_commit_seconds", "orderwire_bus_lag_commands"}),
+        (
+            "api",
+            {
+                "orderwire_orders",
+                "orderwire_sessions_open",
+                "orderwire_channels_open",
+                "orderwire_exchange_mode",
+                "orderwire_part_ok",
+            },
+        ),
+        (
+            "engine",
+            {
+                "orderwire_batch_commands",
+                "orderwire_commit_seconds",
+                "orderwire_bus_lag_commands",
+                "orderwire_exchange_mode",
+                "orderwire_part_ok",
+                "orderwire_disk_free_ratio",
+            },
+        ),
         ("worker", set()),
     ],
 )

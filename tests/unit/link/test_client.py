@@ -15,6 +15,7 @@ from app.errors import ApiError
 from app.link.client import LinkClient
 from app.link.frames import Answer, EngineStatus, StatusAnswer, Submit, encode_frame
 from app.link.server import Connection, LinkServer, refusal
+from app.protocol.modes import Finding, Mode, Part
 from app.protocol.ports import BookView
 from app.protocol.records import decode_command, encode
 
@@ -29,6 +30,7 @@ class ScriptedLeader:
         self.term = term
         self.epoch = 7
         self.head_seq = 0
+        self.findings: tuple[Finding, ...] = ()
         self.seen: list[tuple[object, int]] = []
         self.silent = False
         self.drop_next = 0
@@ -174,3 +176,14 @@ async def test_a_lower_term_than_seen_is_refused() -> None:
         await server.stop()
         await asyncio.sleep(0.3)
         assert not client.connected
+
+
+async def test_what_is_wrong_around_the_leader_arrives_with_its_beats() -> None:
+    leader = ScriptedLeader()
+    async with linked(leader) as (client, server):
+        assert await client.wait_connected(5)
+        leader.findings = (Finding(Part.DISK, Mode.CANCEL_ONLY, "nearly full"),)
+        server.tell_all()
+        async with asyncio.timeout(5):
+            while client.findings != leader.findings:  # noqa: ASYNC110  # polls what the link learns
+                await asyncio.sleep(0.01)

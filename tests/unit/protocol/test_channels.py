@@ -38,7 +38,7 @@ def test_private_name_is_the_channel(name: str) -> None:
         "orders:1",
         "positions",
         "candles:BTC-USD:1m",
-        "status",
+        "status:BTC-USD",
     ],
 )
 def test_anything_else_is_an_unknown_channel(name: str) -> None:
