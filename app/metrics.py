@@ -78,11 +78,18 @@ DISK_FREE_RATIO = Gauge(
 )
 DISK_FREE_RATIO.set(float("nan"))
 
+BREAKER_OPEN = Gauge(
+    "orderwire_breaker_open",
+    "Whether this replica leaves a dependency alone for now (1), because it did not answer",
+    ["dependency"],
+    registry=REGISTRY,
+)
+
 ProcessCollector(registry=REGISTRY)
 
 
 _OF_ROLE = {
-    "api": (ORDERS, SESSIONS_OPEN, CHANNELS_OPEN, MODE, PART_OK),
+    "api": (ORDERS, SESSIONS_OPEN, CHANNELS_OPEN, MODE, PART_OK, BREAKER_OPEN),
     "engine": (BATCH_COMMANDS, COMMIT_SECONDS, BUS_LAG_COMMANDS, MODE, PART_OK, DISK_FREE_RATIO),
 }
 

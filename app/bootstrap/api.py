@@ -33,6 +33,7 @@ from app.bootstrap.startup import (
     require_database,
     require_redis,
 )
+from app.breaker import Breaker
 from app.bus.redis import RedisBus
 from app.bus.topics import BUS_PREFIX, stream_key
 from app.config import Settings
@@ -40,6 +41,7 @@ from app.gateway.administration import AdministrationGateway
 from app.gateway.orders import OrderGateway
 from app.link.client import LinkClient
 from app.main import Services, create_app
+from app.protocol.modes import Part
 from app.storage.database import create_database_engine
 from app.streaming.endpoint import WS_SETTINGS, StreamEndpoint
 from app.streaming.hub import Hub
@@ -63,7 +65,10 @@ async def run_api(settings: Settings, *, announce: Callable[[str], None]) -> int
         stack.callback(sock.close)
         journal = await open_journal(settings)
         stack.push_async_callback(journal.close)
-        database = create_database_engine(settings.database_url, pool_size=settings.database_pool)
+        breakers = {part: Breaker(part.value) for part in (Part.DATABASE, Part.REDIS, Part.ENGINE)}
+        database = create_database_engine(
+            settings.database_url, pool_size=settings.database_pool, breaker=breakers[Part.DATABASE]
+        )
         stack.push_async_callback(database.dispose)
         link = LinkClient(
             shard=settings.shard,
@@ -71,6 +76,7 @@ async def run_api(settings: Settings, *, announce: Callable[[str], None]) -> int
             replica=f"{os.uname().nodename}:{os.getpid()}",
             build=__version__,
             locate=locate_leader(journal),
+            breaker=breakers[Part.ENGINE],
         )
         await link.start()
         stack.push_async_callback(link.stop)
@@ -85,11 +91,11 @@ async def run_api(settings: Settings, *, announce: Callable[[str], None]) -> int
         stack.push_async_callback(hub.stop)
         redis = _redis(settings.redis_url)
         stack.push_async_callback(redis.aclose)
-        status = ReplicaStatus(database, redis, link, hub)
+        status = ReplicaStatus(database, redis, link, hub, breakers=breakers)
         await status.probe()
         watching = asyncio.create_task(status.run())
         stack.callback(watching.cancel)
-        services = _services(settings, stack, _Parts(database, redis, link, hub, status))
+        services = _services(settings, stack, _Parts(database, redis, link, hub, status, breakers[Part.REDIS]))
         server = _Server(_uvicorn_config(create_app(services)), hub)
         port = sock.getsockname()[1]
         announce(f"api on http://{settings.api_host}:{port}")
@@ -116,11 +122,12 @@ class _Parts(NamedTuple):
     link: LinkClient
     hub: Hub
     status: ReplicaStatus
+    redis_breaker: Breaker
 
 
 def _services(settings: Settings, stack: AsyncExitStack, parts: _Parts) -> Services:
     """Wire the services of one replica."""
-    database, redis, link, hub, status = parts
+    database, redis, link, hub, status, redis_breaker = parts
     passwords = Passwords()
     stack.callback(passwords.close)
     jwt_secret = settings.jwt_secret.get_secret_value()
@@ -139,7 +146,7 @@ def _services(settings: Settings, stack: AsyncExitStack, parts: _Parts) -> Servi
         market_data=hub,
         instruments=hub.instruments,
         authenticator=authenticator,
-        replay_guard=RedisReplayGuard(redis, prefix=BUS_PREFIX),
+        replay_guard=RedisReplayGuard(redis, prefix=BUS_PREFIX, breaker=redis_breaker),
         login=LoginService(users, administration, tokens, passwords, refresh_secret=jwt_secret),
         api_keys=keys,
         database=database,

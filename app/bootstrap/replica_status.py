@@ -6,7 +6,7 @@ load. A change is shown at once: in the metrics and on the `status` channel.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import structlog
 from redis.asyncio import Redis
@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import metrics
+from app.breaker import Breaker
 from app.link.client import LinkClient
 from app.protocol.modes import OK, RANK, ExchangeStatus, Finding, Mode, Part, status_of
 from app.streaming.hub import Hub
@@ -21,6 +22,8 @@ from app.streaming.hub import Hub
 LOOK_S = 0.1
 PROBE_S = 1.0
 PROBE_TIMEOUT_S = 1.0
+WATCHED_S = PROBE_S + PROBE_TIMEOUT_S + 0.5
+"""Until then there is another probe: no client's request needs to be one."""
 SLOW_S = 0.25
 """A server that takes longer for the least question is slow."""
 
@@ -30,9 +33,12 @@ log = structlog.get_logger(__name__)
 class ReplicaStatus:
     """Judges one replica; `run` it in a task after the first `probe`."""
 
-    def __init__(self, database: AsyncEngine, redis: Redis, link: LinkClient, hub: Hub) -> None:
+    def __init__(
+        self, database: AsyncEngine, redis: Redis, link: LinkClient, hub: Hub, *, breakers: Mapping[Part, Breaker]
+    ) -> None:
         self._database = database
         self._redis = redis
+        self._breakers = breakers
         self._link = link
         self._hub = hub
         self._found: dict[Part, Finding | None] = {}
@@ -46,7 +52,7 @@ class ReplicaStatus:
         return status_of(findings, ready=ready)
 
     async def probe(self) -> None:
-        """Ask both servers, at most PROBE_TIMEOUT_S each."""
+        """Ask both servers, at most PROBE_TIMEOUT_S each; the answer opens or closes their breakers at once."""
         await asyncio.gather(
             self._ask(Part.DATABASE, "PostgreSQL", Mode.READ_ONLY, self._ask_database),
             self._ask(Part.REDIS, "Redis", Mode.DEGRADED, self._ask_redis),
@@ -86,7 +92,9 @@ class ReplicaStatus:
         except Exception as error:
             # Drivers have exceptions of their own; each of them means that the server is of no use now.
             self._found[part] = Finding(part, lost, f"{name} does not answer: {type(error).__name__}")
+            self._breakers[part].trip(at_least_s=WATCHED_S)
             return
+        self._breakers[part].succeed()
         slow = time.monotonic() - asked_s > SLOW_S
         self._found[part] = Finding(part, Mode.DEGRADED, f"{name} answers slowly") if slow else None
 

@@ -11,12 +11,13 @@ import hmac
 import os
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 import structlog
 
-from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, Deposit, PlaceOrder, Withdraw
+from app.breaker import Breaker
+from app.domain.commands import Command
 from app.domain.outcomes import Outcome
 from app.errors import ApiError, LinkError
 from app.link.frames import (
@@ -46,6 +47,7 @@ from app.link.frames import (
     leader_proof,
     replica_proof,
 )
+from app.link.pending import Pending, resendable
 from app.protocol.modes import Finding
 from app.protocol.ports import BookView
 
@@ -64,20 +66,6 @@ _encode = msgspec.msgpack.Encoder().encode
 
 Locate = Callable[[], Awaitable[tuple[str, int] | None]]
 """Returns the leader's `host:port` and term, or None while there is none."""
-
-
-class _Pending:
-    """A request whose answer is awaited."""
-
-    __slots__ = ("attempt", "command", "deadline", "future", "resendable", "sent")
-
-    def __init__(self, future: "asyncio.Future[Any]", deadline: float, command: bytes | None, resendable: bool) -> None:
-        self.future = future
-        self.deadline = deadline
-        self.command = command
-        self.resendable = resendable
-        self.attempt = 0
-        self.sent = False
 
 
 class _Link(asyncio.Protocol):
@@ -134,17 +122,20 @@ class _Link(asyncio.Protocol):
 class LinkClient:
     """Submits commands to whoever leads."""
 
-    def __init__(self, *, shard: int, secret: bytes, replica: str, build: str, locate: Locate) -> None:
+    def __init__(
+        self, *, shard: int, secret: bytes, replica: str, build: str, locate: Locate, breaker: Breaker | None = None
+    ) -> None:
         self._shard = shard
         self._secret = secret
         self._replica = replica
         self._build = build
         self._locate = locate
+        self._breaker = breaker or Breaker("engine")
         self._loop = asyncio.get_running_loop()
         self._link: _Link | None = None
         self._challenge: Challenge | None = None
         self._nonce = b""
-        self._pending: dict[int, _Pending] = {}
+        self._pending: dict[int, Pending] = {}
         self._request_id = 0
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -220,12 +211,14 @@ class LinkClient:
         assert isinstance(answer, EngineStatus)
         return answer
 
-    def _enqueue(self, command: bytes, budget_s: float, can_resend: bool) -> tuple[int, _Pending]:
+    def _enqueue(self, command: bytes, budget_s: float, can_resend: bool) -> tuple[int, Pending]:
         """Register a command and write it at once when connected, so that call order is send order."""
         if len(self._pending) >= PENDING_MAX:
             raise ApiError("engine_unavailable", "too many commands are waiting", retry_after_ms=100)
+        if not self._ready.is_set():
+            self._require_patience()
         loop = self._loop
-        pending = _Pending(loop.create_future(), loop.time() + budget_s, command, can_resend)
+        pending = Pending(loop.create_future(), loop.time() + budget_s, command, can_resend)
         self._request_id += 1
         request_id = self._request_id
         self._pending[request_id] = pending
@@ -235,7 +228,7 @@ class LinkClient:
             loop.call_later(min(CONNECT_WAIT_MAX_S, budget_s), self._give_up, request_id)
         return request_id, pending
 
-    def _write(self, request_id: int, pending: _Pending) -> None:
+    def _write(self, request_id: int, pending: Pending) -> None:
         assert self._link is not None and pending.command is not None
         left_ms = int((pending.deadline - self._loop.time()) * 1000)
         if left_ms <= 0:
@@ -248,27 +241,28 @@ class LinkClient:
     def _give_up(self, request_id: int) -> None:
         pending = self._pending.get(request_id)
         if pending is not None and not pending.sent:
+            self._breaker.fail()
             self._fail(request_id)
+
+    def _require_patience(self) -> None:
+        """Let a few commands wait for a leader; once enough of them did so in vain, refuse at once."""
+        wait_ms = self._breaker.admit()
+        if wait_ms:
+            raise ApiError("engine_unavailable", "no engine is leading right now", retry_after_ms=wait_ms)
 
     def _fail(self, request_id: int) -> None:
         pending = self._pending.get(request_id)
         if pending is not None and not pending.future.done():
-            pending.future.set_exception(self._unknown(pending))
-
-    def _unknown(self, pending: _Pending) -> ApiError:
-        if not pending.sent:
-            return ApiError("engine_unavailable", "no engine is leading right now", retry_after_ms=500)
-        return ApiError(
-            "execution_unknown",
-            "the command may or may not have been executed; ask by its natural key, or repeat it if it has one",
-            retryable=pending.resendable,
-        )
+            pending.future.set_exception(pending.unknown())
 
     async def _ask(self, make: Callable[[int], Request]) -> object:
+        if not self._ready.is_set():
+            self._require_patience()
         if not await self.wait_connected(CONNECT_WAIT_MAX_S) or self._link is None:
+            self._breaker.fail()
             raise ApiError("engine_unavailable", "no engine is leading right now", retry_after_ms=500)
         loop = self._loop
-        pending = _Pending(loop.create_future(), loop.time() + QUERY_TIMEOUT_S, None, False)
+        pending = Pending(loop.create_future(), loop.time() + QUERY_TIMEOUT_S, None, False)
         self._request_id += 1
         request_id = self._request_id
         self._pending[request_id] = pending
@@ -324,6 +318,7 @@ class LinkClient:
         if welcome.term < self.term:
             raise LinkError(f"expected term {self.term} or later, was {welcome.term}", sent=False)
         self.term, self.epoch, self.head_seq = welcome.term, welcome.epoch, welcome.head_seq
+        self._breaker.succeed()
         self._ready.set()
         for request_id, pending in list(self._pending.items()):
             if pending.command is not None:
@@ -385,12 +380,3 @@ class LinkClient:
                 loop.call_at(pending.deadline, self._fail, request_id)
             else:
                 self._fail(request_id)
-
-
-def resendable(command: Command) -> bool:
-    """Return whether sending the command again cannot execute it twice."""
-    if isinstance(command, PlaceOrder):
-        return command.client_order_id is not None
-    if isinstance(command, AmendOrder):
-        return command.if_version is not None
-    return isinstance(command, CancelOrder | CancelAll | Deposit | Withdraw)

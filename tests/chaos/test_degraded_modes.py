@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -22,6 +23,9 @@ from tests.replica_process import ReplicaProcess
 SEEN_S = 10.0
 """Ten times the second within which a change should show."""
 OUTAGE_S = 6.0
+REFUSED_READS = 20
+READ_REFUSED_S = 1.0
+"""Ten times what a refusal may take; a timeout would take five seconds."""
 RANKS = {"normal": 0, "degraded": 1, "cancel_only": 2, "read_only": 3}
 ORDER = {"symbol": SYMBOL, "side": "buy", "type": "limit", "price": "1.00", "quantity": "1"}
 
@@ -133,6 +137,35 @@ async def test_a_database_that_stands_still_makes_it_read_only_and_then_reopens_
                 "degraded",
                 "normal",
             ]
+
+
+async def test_a_database_that_stands_still_costs_no_reader_a_timeout(venue: Venue) -> None:
+    with venue.engine():
+        await venue.open()
+        await venue.require_normal()
+        open_breaker = 'orderwire_breaker_open{dependency="database"}'
+        async with frozen(venue.pids(0)):
+            await venue.require_shown("read_only", "database", ready=False)
+            await venue.replica.wait_for_metric(open_breaker, 1, timeout_s=SEEN_S)
+            for _ in range(REFUSED_READS):
+                asked = time.monotonic()
+                answer = await venue.replica.call("GET", "/v1/balances", account_id=venue.account_id)
+                waited_s = time.monotonic() - asked
+                body = answer.json()
+                assert (answer.status_code, body["code"], body["retryable"]) == (503, "service_unavailable", True)
+                assert answer.headers["retry-after"] == "1"
+                assert "PostgreSQL" in body["detail"]
+                assert waited_s < READ_REFUSED_S
+                await asyncio.sleep(0.15)
+        back = time.monotonic()
+        async with asyncio.timeout(SEEN_S):
+            while True:
+                answer = await venue.replica.call("GET", "/v1/balances", account_id=venue.account_id)
+                if answer.status_code == 200:
+                    break
+                await asyncio.sleep(0.02)
+        print(f"\nreads after the database's return: {time.monotonic() - back:.3f} s")
+        await venue.replica.wait_for_metric(open_breaker, 0, timeout_s=SEEN_S)
 
 
 async def test_a_slow_database_is_shown(venue: Venue) -> None:

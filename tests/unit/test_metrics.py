@@ -13,6 +13,7 @@ LABELS = {
     "orderwire_build": {"role", "version"},
     "orderwire_orders": {"code"},
     "orderwire_part_ok": {"part"},
+    "orderwire_breaker_open": {"dependency"},
 }
 NAME = re.compile(r"orderwire_[a-z]+(_[a-z]+)+")
 
@@ -32,6 +33,7 @@ def own_families(role: str) -> list[Metric]:
 def families_of_all_roles() -> list[Metric]:
     metrics.ORDERS.labels(code="accepted").inc()
     metrics.PART_OK.labels("disk").set(1)
+    metrics.BREAKER_OPEN.labels("redis").set(0)
     return own_families("api") + own_families("engine")
 
 
@@ -64,6 +66,7 @@ def test_process_states_what_it_is() -> None:
                 "orderwire_channels_open",
                 "orderwire_exchange_mode",
                 "orderwire_part_ok",
+                "orderwire_breaker_open",
             },
         ),
         (

@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
+from app.breaker import FAILURES_IN_A_ROW, Breaker
 from app.domain.commands import CancelOrder, CreateAccount, PlaceOrder
 from app.domain.enums import OrderType, Side
 from app.domain.outcomes import Outcome
 from app.errors import ApiError
+from app.link import client as client_module
 from app.link.client import LinkClient
 from app.link.frames import Answer, EngineStatus, StatusAnswer, Submit, encode_frame
 from app.link.server import Connection, LinkServer, refusal
@@ -187,3 +189,38 @@ async def test_what_is_wrong_around_the_leader_arrives_with_its_beats() -> None:
         async with asyncio.timeout(5):
             while client.findings != leader.findings:  # noqa: ASYNC110  # polls what the link learns
                 await asyncio.sleep(0.01)
+
+
+async def test_without_a_leader_some_wait_in_vain_and_the_rest_are_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_module, "CONNECT_WAIT_MAX_S", 0.05)
+    found: list[tuple[str, int]] = []
+
+    async def locate() -> tuple[str, int] | None:
+        return found[0] if found else None
+
+    breaker = Breaker("engine")
+    client = LinkClient(shard=0, secret=SECRET, replica="r1", build="test", locate=locate, breaker=breaker)
+    await client.start()
+    leader = ScriptedLeader()
+    server = LinkServer(leader, SECRET)
+    try:
+        for _ in range(FAILURES_IN_A_ROW):
+            with pytest.raises(ApiError, match="no engine"):
+                await client.submit(order("a"))
+        assert breaker.is_open
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(ApiError) as refused:
+            await client.submit(order("a"))
+        assert asyncio.get_running_loop().time() - started < 0.04
+        assert (refused.value.code, refused.value.retry_after_ms is not None) == ("engine_unavailable", True)
+        sock = socket.create_server(("127.0.0.1", 0))
+        await server.start(sock)
+        found.append((f"127.0.0.1:{sock.getsockname()[1]}", 1))
+        assert await client.wait_connected(5)
+        assert not breaker.is_open
+        await client.submit(order("a"))
+    finally:
+        await client.stop()
+        await server.stop()
