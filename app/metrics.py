@@ -18,6 +18,8 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from app.stages import Stage, StageCollector
+
 # A second series per metric that nobody reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the package leaves this one untyped
 
@@ -38,6 +40,13 @@ BATCH_COMMANDS = Histogram(
     "orderwire_batch_commands",
     "Commands in one committed batch",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+    registry=REGISTRY,
+)
+
+BATCH_BYTES = Histogram(
+    "orderwire_batch_bytes",
+    "Bytes of one committed batch as journaled",
+    buckets=tuple(4.0**power for power in range(4, 13)),
     registry=REGISTRY,
 )
 
@@ -90,18 +99,27 @@ ProcessCollector(registry=REGISTRY)
 
 _OF_ROLE = {
     "api": (ORDERS, SESSIONS_OPEN, CHANNELS_OPEN, MODE, PART_OK, BREAKER_OPEN),
-    "engine": (BATCH_COMMANDS, COMMIT_SECONDS, BUS_LAG_COMMANDS, MODE, PART_OK, DISK_FREE_RATIO),
+    "engine": (BATCH_COMMANDS, BATCH_BYTES, COMMIT_SECONDS, BUS_LAG_COMMANDS, MODE, PART_OK, DISK_FREE_RATIO),
+}
+
+
+_STAGES_OF_ROLE = {
+    "api": StageCollector((Stage.GATEWAY, Stage.LINK)),
+    "engine": StageCollector((Stage.QUEUE, Stage.APPLY, Stage.COMMIT, Stage.PUBLISH)),
+    "worker": StageCollector((Stage.PROJECT,)),
 }
 
 
 def announce(*, role: str, version: str) -> None:
     """State what this process is, and show only the metrics that its role sets: others would stand still at 0."""
     BUILD.info({"role": role, "version": version})
-    for metric in {metric for owned in _OF_ROLE.values() for metric in owned}:
+    for metric in (*{metric for owned in _OF_ROLE.values() for metric in owned}, *_STAGES_OF_ROLE.values()):
         with contextlib.suppress(KeyError):
             REGISTRY.unregister(metric)
     for metric in _OF_ROLE.get(role, ()):
         REGISTRY.register(metric)
+    if role in _STAGES_OF_ROLE:
+        REGISTRY.register(_STAGES_OF_ROLE[role])
 
 
 def exposition() -> bytes:

@@ -35,6 +35,7 @@ from app.sequencer.modes import LeaderModes
 from app.sequencer.publisher import Publisher
 from app.sequencer.recovery import Recovered, save_checkpoint
 from app.sequencer.sequencer import Sequencer
+from app.stages import TIMES, Stage
 from app.storage.database import asyncpg_dsn, create_database_engine
 from app.storage.journal import Journal, JournalRow
 from app.storage.leader_lock import LeaderLock
@@ -222,7 +223,9 @@ def bus_entry(row: JournalRow) -> BusEntry:
 class _BatchMetrics:
     """Reports the sequencer's batches to the process registry."""
 
-    def batch_committed(self, commands: int, seconds: float) -> None:
+    def batch_committed(self, commands: int, size: int, seconds: float) -> None:
         """Count one committed batch."""
         metrics.BATCH_COMMANDS.observe(commands)
+        metrics.BATCH_BYTES.observe(size)
+        TIMES[Stage.COMMIT].add(seconds, commands)
         metrics.COMMIT_SECONDS.observe(seconds)

@@ -1,8 +1,11 @@
 """The gateway's order calls: check what needs no engine, submit, render the outcome."""
 
 from collections import OrderedDict
+from collections.abc import Callable, Coroutine
 from datetime import datetime
-from time import time_ns
+from functools import wraps
+from time import monotonic, time_ns
+from typing import Any, ParamSpec, TypeVar
 
 from app import metrics
 from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, PlaceOrder, SetCancelAfter
@@ -17,6 +20,7 @@ from app.gateway.refusals import refused
 from app.protocol import schemas, shapes
 from app.protocol.ports import CommandLink, Instruments
 from app.protocol.timestamps import timestamp_ns
+from app.stages import TIMES, Stage
 
 ACKNOWLEDGED_ACCOUNTS_MAX = 100_000
 """Accounts whose last acknowledged sequence a replica remembers, for reading one's own writes."""
@@ -34,6 +38,24 @@ _NOT_YET = (
 """Fields of order types that the engine does not have yet: refused, never ignored."""
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _timed(call: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Count how long an order call takes, refused ones as well."""
+
+    @wraps(call)
+    async def timed(*arguments: P.args, **members: P.kwargs) -> R:
+        started = monotonic()
+        try:
+            return await call(*arguments, **members)
+        finally:
+            TIMES[Stage.GATEWAY].add(monotonic() - started)
+
+    return timed
+
+
 class OrderGateway:
     """Implements ports.OrderEntry."""
 
@@ -42,6 +64,7 @@ class OrderGateway:
         self._instruments = instruments
         self._acknowledged: OrderedDict[int, int] = OrderedDict()
 
+    @_timed
     async def place(
         self, principal: Principal, request: schemas.PlaceOrderRequest, *, session_id: str | None = None
     ) -> schemas.PlacedOrder:
@@ -55,6 +78,7 @@ class OrderGateway:
         fills = [shapes.fill_shape(fill, outcome.order, instrument, outcome.timestamp_ns) for fill in outcome.fills]
         return schemas.PlacedOrder(**members, fills=fills, duplicate=outcome.duplicate)  # type: ignore[arg-type]  # members match by construction, tested
 
+    @_timed
     async def cancel(
         self,
         principal: Principal,
@@ -72,6 +96,7 @@ class OrderGateway:
         members = _order_members(outcome, self._of(outcome))
         return schemas.CanceledOrder(**members)  # type: ignore[arg-type]  # members match by construction, tested
 
+    @_timed
     async def amend(
         self,
         principal: Principal,
@@ -102,6 +127,7 @@ class OrderGateway:
         members = _order_members(outcome, self._of(outcome))
         return schemas.AmendedOrder(**members, priority=outcome.priority)  # type: ignore[arg-type]  # members match by construction, tested
 
+    @_timed
     async def cancel_all(
         self,
         principal: Principal,
@@ -125,6 +151,7 @@ class OrderGateway:
                 canceled.append(shapes.order_shape(state, instrument))
         return schemas.CanceledOrders(engine_seq=outcome.engine_seq, canceled=canceled)
 
+    @_timed
     async def cancel_after(self, principal: Principal, request: schemas.CancelAfterRequest) -> schemas.CancelAfter:
         """Arm the account's dead man's switch anew, or disarm it."""
         symbols = request.symbols
@@ -164,11 +191,14 @@ class OrderGateway:
     async def _submit(
         self, principal: Principal, command: Command, session_id: str | None, deadline_ms: int | None = None
     ) -> Outcome:
+        started = monotonic()
         try:
             outcome = await self._link.submit(command, session_id=session_id, deadline_ms=deadline_ms)
         except ApiError as error:
             metrics.ORDERS.labels(error.code).inc()
             raise
+        finally:
+            TIMES[Stage.LINK].add(monotonic() - started)
         self._remember(principal.account_id, outcome.engine_seq)
         metrics.ORDERS.labels(_code_of(outcome)).inc()
         if outcome.rejection is not None:

@@ -56,21 +56,22 @@ class LeaderModes:
         self._disk_cancel_only = disk_cancel_only
         self._reopen_s = reopen_s
         self._clock_s = clock_s
-        self._asked_s: float | None = None
+        self.asked_s: float | None = None
+        """When the journal was asked for what it has not answered yet; None while nothing is asked."""
         self._slow_s = float("-inf")
         self._reopens_s = float("-inf")
         self._disk_closed = False
 
     def begin_commit(self) -> None:
         """The journal was asked for something."""
-        self._asked_s = self._clock_s()
+        self.asked_s = self._clock_s()
 
     def end_commit(self) -> None:
         """The journal has answered."""
-        if self._asked_s is None:
+        if self.asked_s is None:
             return
         now_s = self._clock_s()
-        took_s, self._asked_s = now_s - self._asked_s, None
+        took_s, self.asked_s = now_s - self.asked_s, None
         if took_s > SLOW_S:
             self._slow_s = now_s
             self.after_silence(took_s)
@@ -81,10 +82,9 @@ class LeaderModes:
             self._reopens_s = self._clock_s() + self._reopen_s
         self.evaluate()
 
-    @property
-    def commits(self) -> bool:
-        """Whether the journal answers in time, as far as is known."""
-        return self._asked_s is None or self._clock_s() - self._asked_s <= COMMIT_AGE_MAX_S
+    def commits_at(self, now_s: float) -> bool:
+        """Return whether the journal answers in time, as far as is known at a time."""
+        return self.asked_s is None or now_s - self.asked_s <= COMMIT_AGE_MAX_S
 
     def refuses(self, command: Command) -> bool:
         """Return whether the command must wait for better times."""
@@ -108,7 +108,7 @@ class LeaderModes:
         return max((finding.mode for finding in self.findings), key=RANK.__getitem__, default=Mode.NORMAL)
 
     def _database(self) -> Finding | None:
-        if not self.commits:
+        if not self.commits_at(self._clock_s()):
             return Finding(Part.DATABASE, Mode.READ_ONLY, "PostgreSQL does not commit")
         if self._clock_s() - self._slow_s < SLOW_SHOWN_S:
             return Finding(Part.DATABASE, Mode.DEGRADED, "PostgreSQL commits slowly")

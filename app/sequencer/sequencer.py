@@ -35,6 +35,7 @@ from app.sequencer.clock import LeaderClock
 from app.sequencer.modes import LeaderModes
 from app.sequencer.publisher import Publisher
 from app.sequencer.view import PublisherView
+from app.stages import TIMES, Stage
 from app.storage.journal import Journal, JournalRow
 
 QUEUE_COMMANDS_MAX = 10_000
@@ -49,6 +50,8 @@ HASH_EVERY_S = 60.0
 TICK = Tick()
 TICK_DATA = encode(TICK)
 
+_QUEUE_TIMES, _APPLY_TIMES = TIMES[Stage.QUEUE], TIMES[Stage.APPLY]
+
 log = structlog.get_logger(__name__)
 
 
@@ -57,6 +60,7 @@ class Queued(NamedTuple):
 
     command: Command
     data: bytes
+    received: float
     deadline: float
     request_id: int
     connection: Connection | None
@@ -86,7 +90,7 @@ class Flight(NamedTuple):
 class Metrics(Protocol):
     """What the loop reports."""
 
-    def batch_committed(self, commands: int, seconds: float) -> None:
+    def batch_committed(self, commands: int, size: int, seconds: float) -> None:
         """Count one committed batch."""
 
 
@@ -167,14 +171,15 @@ class Sequencer:
         if self._stopping or len(self._queue) >= room:
             connection.send(refusal(request, "engine_unavailable", "the engine's queue is full", 100))
             return
-        if not self._modes.commits:
+        now, modes = time.monotonic(), self._modes
+        if modes.asked_s is not None and not modes.commits_at(now):
             connection.send(refusal(request, "engine_unavailable", "the journal does not commit", 1000))
             return
-        if self._modes.refuses(command) and not self._is_repeated(command):
-            connection.send(refusal(request, "cancel_only", self._modes.cancel_only or "", 1000))
+        if modes.cancel_only is not None and modes.refuses(command) and not self._is_repeated(command):
+            connection.send(refusal(request, "cancel_only", modes.cancel_only, 1000))
             return
-        deadline = time.monotonic() + request.deadline_ms / 1000
-        self._queue.append(Queued(command, request.command, deadline, request.request_id, connection))
+        deadline = now + request.deadline_ms / 1000
+        self._queue.append(Queued(command, request.command, now, deadline, request.request_id, connection))
         self._wake.set()
 
     def _is_repeated(self, command: Command) -> bool:
@@ -186,7 +191,7 @@ class Sequencer:
 
     def execute(self, command: Command) -> None:
         """Queue a command of our own; nobody waits for its answer."""
-        self._queue.append(Queued(command, encode(command), float("inf"), 0, None))
+        self._queue.append(Queued(command, encode(command), time.monotonic(), float("inf"), 0, None))
         self._wake.set()
 
     def book(self, symbol: str) -> BookView | None:
@@ -270,19 +275,29 @@ class Sequencer:
         started = time.monotonic()
         if not self._commands:
             self._begin()
+        before, longest, waited = len(self._commands), 0.0, 0.0
         while queue and not self._full:
             item = queue.popleft()
             now = time.monotonic()
             if now > item.deadline:
                 self._refuse_late(item)
                 continue
+            waited += now - item.received
+            longest = longest or waited
             self._events += len(self._engine.apply(item.command))
             self._commands.append(item.data)
             self._bytes += len(item.data)
             if item.connection is not None:
                 self._answers.append((item.connection, item.request_id, self._engine.outcome))
             if now - started > APPLY_SLICE_S:
-                return
+                break
+        applied = len(self._commands) - before
+        if applied:
+            # First in, first out: the first waited longest. The others count with their mean.
+            _QUEUE_TIMES.add(longest)
+            if applied > 1:
+                _QUEUE_TIMES.add((waited - longest) / (applied - 1), applied - 1)
+            _APPLY_TIMES.add((time.monotonic() - started) / applied, applied)
 
     def _begin(self) -> None:
         """Open a batch if there is something for it; a Tick that is due stands at its head."""
@@ -333,7 +348,7 @@ class Sequencer:
     async def _append(self, row: JournalRow, commands: int) -> None:
         started = time.monotonic()
         await self._journal.append(row)
-        self._metrics.batch_committed(commands, time.monotonic() - started)
+        self._metrics.batch_committed(commands, len(row.body), time.monotonic() - started)
 
     def _land(self, flight: Flight) -> None:
         """Make a committed batch visible: view, answers, bus."""

@@ -75,9 +75,9 @@ def test_a_commit_without_an_answer_stops_everything_until_it_comes(modes: Leade
     modes.begin_commit()
     clock.now_s += COMMIT_AGE_MAX_S + 0.1
     assert found(modes) == {Part.DATABASE: Mode.READ_ONLY}
-    assert not modes.commits
+    assert not modes.commits_at(clock.now_s)
     modes.end_commit()
-    assert modes.commits
+    assert modes.commits_at(clock.now_s)
     assert found(modes) == {Part.DATABASE: Mode.DEGRADED}, "it was slow a moment ago"
     clock.now_s += SLOW_SHOWN_S
     assert found(modes) == {}

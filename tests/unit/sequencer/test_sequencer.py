@@ -86,7 +86,7 @@ class HandConnection:
 
 
 class NoMetrics:
-    def batch_committed(self, commands: int, seconds: float) -> None:
+    def batch_committed(self, commands: int, size: int, seconds: float) -> None:
         return
 
 
