@@ -24,11 +24,13 @@ from app.domain.commands import (
     CreateInstrument,
     Deposit,
     PlaceOrder,
+    SetLimits,
 )
 from app.domain.enums import OrderType, Side, TimeInForce
 from app.domain.events import TradeExecuted
 from app.domain.identity import FIRST_ACCOUNT_ID
 from app.domain.instrument import RATE_SCALE
+from app.domain.limits import LIMITS
 from app.engine.engine import Engine
 
 ACCOUNTS = 100
@@ -118,6 +120,10 @@ def bitstamp() -> Workload:
     return _prepared(BITSTAMP, seed, steps, band=None)
 
 
+UNREACHED = str(10**24)
+"""Value of limits that are looked at and not reached."""
+
+
 def batches(commands: list[Command]) -> list[list[Command]]:
     """Return commands in the batches they are sealed in."""
     return [commands[start : start + BATCH_COMMANDS] for start in range(0, len(commands), BATCH_COMMANDS)]
@@ -150,7 +156,7 @@ def _rows(path: Path) -> Iterator[list[str]]:
 
 
 def _setup(band: int | None) -> list[Command]:
-    """Return the market: every filter and fee is set, so that every check has something to check."""
+    """Return the market: every filter, fee and limit is set, so that every check has something to check."""
     instrument = CreateInstrument(
         SYMBOL,
         BASE,
@@ -171,7 +177,8 @@ def _setup(band: int | None) -> list[Command]:
     for number in range(ACCOUNTS):
         account_id = FIRST_ACCOUNT_ID + number
         commands += [Deposit(account_id, asset, FUNDS, f"{asset}-{number}") for asset in (BASE, QUOTE)]
-    return commands
+    limits: dict[str, str | None] = {name: "0" if name == "duplicate_window_ns" else UNREACHED for name in LIMITS}
+    return [*commands, SetLimits(limits)]
 
 
 class _DryRun:

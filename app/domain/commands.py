@@ -226,8 +226,8 @@ class UpdateAccount(BaseCommand, frozen=True, tag="update_account"):
     status: AccountStatus | None = None
     tier: str | None = None
     """Name of a tier of limits; the empty text takes the account out of its tier."""
-    limits: dict[str, int | None] | None = None
-    """Changed limits of the account's own level, by the names of domain.limits; None lifts one."""
+    limits: dict[str, str | None] | None = None
+    """Changed limits of the account's own level, integers as text by the names of domain.limits; None lifts one."""
     stp_group: int | None = None
     """Accounts of one group never trade with each other; 0 leaves the group."""
     restricted: tuple[str, ...] | None = None
@@ -267,8 +267,8 @@ class Transfer(BaseCommand, frozen=True, tag="transfer"):
 class SetLimits(BaseCommand, frozen=True, tag="set_limits"):
     """Change limits of the exchange, or of a tier; a tier exists from its first limits on."""
 
-    changes: dict[str, int | None]
-    """By the names of domain.limits; None lifts one, a limit not named stays."""
+    changes: dict[str, str | None]
+    """Integers as text, by the names of domain.limits; None lifts one, a limit not named stays."""
     tier: str | None = None
     """None is the exchange's own level, which holds for everybody."""
 

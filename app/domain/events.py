@@ -204,14 +204,14 @@ class BalanceChanged(BaseEvent, frozen=True, tag="balance.changed"):
 
 
 class PositionChanged(BaseEvent, frozen=True, tag="position.changed"):
-    """Position of one instrument after a command; amounts are quote units as text."""
+    """Position of one instrument after a batch that changed it; amounts are quote units as text."""
 
     account_seq: int
     engine_seq: int
     account_id: int
     symbol: str
-    quantity: int
-    """Net lots, negative when more was sold than bought."""
+    quantity: str
+    """Net lots as text, negative when more was sold than bought."""
     cost: str
     """What the net lots cost when bought (or brought when sold), without fees; never negative."""
     realized_pnl: str
@@ -316,8 +316,8 @@ class AccountUpdated(BaseEvent, frozen=True, tag="account_updated"):
     account_id: int
     status: AccountStatus
     tier: str | None = None
-    limits: dict[str, int] = {}
-    """Limits that are set on the account's own level."""
+    limits: dict[str, str] = {}
+    """Limits that are set on the account's own level, integers as text."""
     stp_group: int | None = None
     restricted: tuple[str, ...] = ()
     killed: bool = False
@@ -340,7 +340,8 @@ class LimitsSet(BaseEvent, frozen=True, tag="limits_set"):
     """Limits of the exchange (tier None) or of a tier changed; these are all that are set there."""
 
     engine_seq: int
-    limits: dict[str, int]
+    limits: dict[str, str]
+    """Integers as text."""
     tier: str | None = None
 
 

@@ -12,10 +12,10 @@ from app.domain.decimals import Step, count_steps
 from app.domain.enums import OrderReason, OrderStatus, Priority, RejectReason, TimeInForce
 from app.domain.events import OrderAmended, OrderAmendRejected, Rejection
 from app.domain.outcomes import Outcome
-from app.engine import risk
+from app.engine import controls, risk
 from app.engine.bounds import INTEGER_MAX
 from app.engine.desk import Desk
-from app.engine.kill_switch import check_kill_switch
+from app.engine.limits import counts_of, gate_of
 from app.engine.recorder import refuse
 from app.engine.state import Account, Order
 
@@ -71,6 +71,9 @@ class AmendDesk(Desk):
             self._matcher.cancel(order, _REASON_USER)
             return self._order_outcome(order, _PRIORITY_LOST)
         if wish.price == order.price and wish.quantity <= order.quantity and not wish.reforms:
+            counts = counts_of(self._state, account)
+            if counts is not None:
+                counts.message(order.book.symbol, gate_of(self._state, account))
             return self._shrink(command, order, wish.quantity)
         if order.level is None:
             return self._change_waiting(command, order, wish)
@@ -89,6 +92,7 @@ class AmendDesk(Desk):
                 side.reduce(order, shown, order.remaining - remaining - shown)
             order.remaining = remaining
             self._ledger.hold(order)
+            self._count_accepted(order.account)
             self._recorder.order(OrderAmended, order, order.status, None, quantity)
         return self._order_outcome(order, _PRIORITY_KEPT)
 
@@ -98,7 +102,7 @@ class AmendDesk(Desk):
         It may trade at once.
         """
         book, terms, quantity, price = order.book, order.terms, wish.quantity, wish.price
-        rejection = self._check_phase(order)
+        rejection = self._check_entry(terms, order.account, book, quantity - order.filled, order)
         if rejection is None and terms.post_only is not None:
             price, rejection = self._post_only_price(book, msgspec.structs.replace(terms, price=price), price)
             if rejection is None and price == order.price and quantity <= order.quantity and not wish.reforms:
@@ -110,6 +114,8 @@ class AmendDesk(Desk):
             rejection = risk.check_sums(book, terms.side, price, quantity - order.filled, order)
         if rejection is None:
             rejection = risk.check_band(book, price)
+        if rejection is None:
+            rejection = self._check_exposure(order, price, quantity)
         if rejection is not None:
             return self._refuse_amend(command, order.account, rejection)
         resting = order.remaining
@@ -123,16 +129,21 @@ class AmendDesk(Desk):
         order.remaining = remaining
         if wish.display_quantity is not None:
             order.extra().display_quantity = wish.display_quantity
+        self._count_accepted(order.account)
         self._recorder.order(OrderAmended, order, order.status, None, quantity)
         self._execute(order)
         return self._order_outcome(order, _PRIORITY_LOST)
 
-    def _check_phase(self, order: Order) -> Rejection | None:
-        """Refuse to move an order while nothing new would be admitted in its place."""
-        rejection = check_kill_switch(self._state, order.account, order.book)
-        if rejection is not None:
-            return rejection
-        return risk.check_status(order.book, order.account, order.terms)
+    def _check_exposure(self, order: Order, price: int, quantity: int) -> Rejection | None:
+        """Refuse what would be worth too much."""
+        lots = quantity - order.filled
+        attempt = controls.Attempt(order.account, order.book, order.terms, order.is_buy, price, lots, order)
+        return controls.check_exposure(self._state, attempt)
+
+    def _count_accepted(self, account: Account) -> None:
+        counts = counts_of(self._state, account)
+        if counts is not None:
+            counts.accept(None, gate_of(self._state, account), self._state)
 
     def _rehold(self, order: Order, price: int, quantity: int) -> Rejection | None:
         """Give the order another price and total quantity with the hold they require, or leave it as it is."""
@@ -148,13 +159,15 @@ class AmendDesk(Desk):
     def _change_waiting(self, command: AmendOrder, order: Order, wish: Wish) -> Outcome:
         """Change an order that is not in the book; with another trigger price it waits anew, fired or not."""
         book, terms = order.book, order.terms
-        rejection = self._check_phase(order)
+        rejection = self._check_entry(terms, order.account, book, wish.quantity - order.filled, order)
         if rejection is None:
             rejection = risk.check_numbers(book.instrument, wish.price, wish.quantity)
         if rejection is None:
             rejection = risk.check_sums(book, terms.side, wish.price, wish.quantity, order)
         if rejection is None and terms.price is not None:
             rejection = risk.check_band(book, wish.price)
+        if rejection is None:
+            rejection = self._check_exposure(order, wish.price, wish.quantity)
         if rejection is None:
             rejection = self._rehold(order, wish.price, wish.quantity)
         if rejection is not None:
@@ -166,10 +179,12 @@ class AmendDesk(Desk):
             self._watch.disarm(order)
             extras.trigger_price = wish.trigger_price
             self._watch.arm(order)
+        self._count_accepted(order.account)
         self._recorder.order(OrderAmended, order, order.status, None, wish.quantity)
         return self._order_outcome(order, _PRIORITY_KEPT if wish.trigger_price is None else _PRIORITY_LOST)
 
     def _refuse_amend(self, command: AmendOrder, account: Account, rejection: Rejection) -> Outcome:
+        self._count_rejection(account)
         account.seq += 1
         event = OrderAmendRejected(account.seq, self._state.sequence, account.account_id, command.order_id, rejection)
         self._recorder.private(account, event)
@@ -222,7 +237,7 @@ def _reformed(command: AmendOrder, order: Order, wish: Wish) -> tuple[Wish, Reje
         trigger = in_steps(trigger, command.trigger_price_scale, instrument.tick)
         if trigger is None:
             return wish, refuse(RejectReason.INVALID_PRICE_TICK, field="trigger_price")
-    if display is not None and display <= 0:
+    if display is not None and not 0 < display <= INTEGER_MAX:
         return wish, refuse(RejectReason.INVALID_REQUEST, field="display_quantity")
     if trigger is not None and not 0 < trigger <= INTEGER_MAX:
         return wish, refuse(RejectReason.INVALID_REQUEST, field="trigger_price")

@@ -9,7 +9,8 @@ from app.domain.enums import InstrumentStatus, OrderReason
 from app.domain.events import AuctionIndicated, BookLevels
 from app.engine.book import Book, BookSide
 from app.engine.bounds import INTEGER_MAX
-from app.engine.matching import Matcher, one_owner
+from app.engine.matching import Matcher
+from app.engine.owner import one_owner
 from app.engine.phases import Phases
 from app.engine.recorder import Recorder
 from app.engine.state import Order, State

@@ -8,14 +8,22 @@ from hashlib import blake2b
 
 import msgspec
 
-from app.domain.enums import AccountStatus, OrderStatus, Side
+from app.domain.enums import OrderStatus
 from app.domain.events import OrderState
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import Instrument
 from app.engine.book import Book, BookSide, Rates, rates_of
+from app.engine.checkpoint_accounts import (
+    AccountEntry,
+    dump_account,
+    dump_limits,
+    restore_account,
+    restore_limits,
+    restore_positions,
+)
 from app.engine.phases import trail_of
 from app.engine.selection import MassCancel
-from app.engine.state import Account, CancelAfter, Extras, Order, SeenMark, State
+from app.engine.state import Account, Extras, FeeTier, Order, SeenMark, State, TransferDone
 from app.engine.timers import AUCTION_END, HALT_END
 from app.engine.triggers import BookTriggers, trigger_of, watermark_of
 from app.engine.uncross import Uncross
@@ -46,16 +54,6 @@ class _Order(msgspec.Struct, array_like=True):
     extras: _Extras | None
 
 
-class _Account(msgspec.Struct, array_like=True):
-    account_id: int
-    name: str
-    status: AccountStatus
-    seq: int
-    balances: list[tuple[str, str, str]]
-    killed: bool
-    cancel_after: CancelAfter | None
-
-
 class _Book(msgspec.Struct, array_like=True):
     instrument: Instrument
     seq: int
@@ -79,15 +77,17 @@ class _State(msgspec.Struct, array_like=True):
     timestamp_ns: int
     last_order_id: int
     last_account_id: int
-    open_orders_max: int | None
+    exchange_limits: list[tuple[str, str]]
+    tier_limits: list[tuple[str, list[tuple[str, str]]]]
+    fee_tiers: list[tuple[str, list[tuple[str, int, int]]]]
     assets: list[tuple[str, int]]
-    accounts: list[_Account]
+    accounts: list[AccountEntry]
     orders: list[_Order]
     """Open and remembered orders by id."""
     closed: list[int]
     """Ids of the remembered closed orders, oldest first."""
     books: list[_Book]
-    transfers: list[tuple[int, str, str, str]]
+    transfers: list[tuple[int, str, str, str, int | None]]
     fired: list[int]
     """Ids of fired orders, first fired first."""
     marks: list[tuple[str, int | None, tuple[int | None, int, int, tuple[int, int] | None]]]
@@ -120,9 +120,11 @@ def dump(state: State, engine_version: int) -> bytes:
             state.timestamp_ns,
             state.last_order_id,
             state.last_account_id,
-            state.open_orders_max,
+            dump_limits(state.exchange_limits),
+            [(tier, dump_limits(state.tier_limits[tier])) for tier in sorted(state.tier_limits)],
+            [(asset, _dump_tiers(state.fee_tiers[asset])) for asset in sorted(state.fee_tiers)],
             sorted(state.assets.items()),
-            [_dump_account(state.accounts[account_id]) for account_id in sorted(state.accounts)],
+            [dump_account(state.accounts[account_id]) for account_id in sorted(state.accounts)],
             [_dump_order(state.orders[order_id]) for order_id in sorted(state.orders)],
             [order.order_id for order in state.closed],
             [_dump_book(state.books[symbol]) for symbol in sorted(state.books)],
@@ -156,14 +158,20 @@ def _restore(stored: _State) -> State:
     state = State()
     state.sequence = stored.sequence
     state.epoch = stored.epoch
-    state.timestamp_ns = stored.timestamp_ns
+    state.set_time(stored.timestamp_ns)
     state.last_order_id = stored.last_order_id
     state.last_account_id = stored.last_account_id
-    state.open_orders_max = stored.open_orders_max
+    state.exchange_limits = restore_limits(stored.exchange_limits)
+    state.tier_limits = {tier: restore_limits(limits) for tier, limits in stored.tier_limits}
+    for asset, tiers in stored.fee_tiers:
+        state.fee_tiers[asset] = tuple([FeeTier(int(volume), maker, taker) for volume, maker, taker in tiers])
     state.assets = dict(stored.assets)
-    _restore_accounts(state, stored)
+    for entry in stored.accounts:
+        restore_account(state, entry)
     for item in stored.books:
         state.books[item.instrument.symbol] = _restore_book(item)
+    for entry in stored.accounts:
+        restore_positions(state, entry)
     captured: dict[Rates, Rates] = {}
     for saved in stored.orders:
         _restore_order(state, saved, captured)
@@ -178,7 +186,8 @@ def _restore(stored: _State) -> State:
         book.is_veiled = book.is_withdrawn = book.is_hidden
     state.closed.extend(state.orders[order_id] for order_id in stored.closed)
     state.transfers = {
-        (account_id, transfer_id): (asset, amount) for account_id, transfer_id, asset, amount in stored.transfers
+        (account_id, transfer_id): TransferDone(asset, amount, to_account_id)
+        for account_id, transfer_id, asset, amount, to_account_id in stored.transfers
     }
     _restore_triggers(state, stored)
     _restore_time(state, stored)
@@ -187,21 +196,6 @@ def _restore(stored: _State) -> State:
     state.kills = sum(holder.killed for holder in holders)
     assert {EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID} <= state.accounts.keys()
     return state
-
-
-def _restore_accounts(state: State, stored: _State) -> None:
-    for entry in stored.accounts:
-        account = state.accounts.get(entry.account_id)
-        if account is None:
-            account = state.accounts[entry.account_id] = Account(entry.account_id, entry.name)
-            state.account_names[entry.name] = entry.account_id
-        account.status = entry.status
-        account.seq = entry.seq
-        account.killed, account.cancel_after = entry.killed, entry.cancel_after
-        for asset, available, held in entry.balances:
-            balance = account.balance(asset)
-            balance.available = balance.shown_available = int(available)
-            balance.held = balance.shown_held = int(held)
 
 
 def _restore_book(item: _Book) -> Book:
@@ -230,14 +224,14 @@ def _restore_order(state: State, saved: _Order, captured: dict[Rates, Rates]) ->
     account, book = state.accounts[terms.account_id], state.books[terms.symbol]
     rates = rates_of(saved.maker_rate, saved.taker_rate)
     rates = book.rates if rates == book.rates else captured.setdefault(rates, rates)
-    balance = account.balance(book.quote if terms.side is Side.BUY else book.base)
-    order = Order(shown, account, book, balance, rates)
+    order = Order(shown, account.position(book), rates)
     order.remaining, order.held, order.fee_accrued = saved.remaining, int(saved.held), int(saved.fee_accrued)
     if saved.extras is not None:
         order.extras = _restore_extras(saved.extras)
     state.orders[order.order_id] = order
     if shown.status in _LIVE:
         account.open_orders[order.order_id] = order
+        order.position.enter(order)
     if terms.client_order_id is not None:
         account.client_ids[terms.client_order_id] = order
 
@@ -296,17 +290,8 @@ def _fired(state: State) -> list[int]:
     return [order.order_id for _, order in sorted(fired)]
 
 
-def _dump_account(account: Account) -> _Account:
-    balances = [(asset, str(held.available), str(held.held)) for asset, held in sorted(account.balances.items())]
-    return _Account(
-        account.account_id,
-        account.name,
-        account.status,
-        account.seq,
-        balances,
-        account.killed,
-        account.cancel_after,
-    )
+def _dump_tiers(tiers: tuple[FeeTier, ...]) -> list[tuple[str, int, int]]:
+    return [(str(tier.volume), tier.maker, tier.taker) for tier in tiers]
 
 
 def _dump_order(order: Order) -> _Order:

@@ -9,8 +9,11 @@ from app.domain.commands import PlaceOrder
 from app.domain.enums import OrderReason, OrderStatus, PostOnly, Priority, RejectReason, TimeInForce
 from app.domain.events import Rejection
 from app.domain.outcomes import Outcome
+from app.engine import controls, risk
 from app.engine.book import Book
+from app.engine.kill_switch import check_kill_switch
 from app.engine.ledger import Ledger
+from app.engine.limits import counts_of
 from app.engine.matching import Matcher
 from app.engine.recorder import Recorder, refuse
 from app.engine.state import Account, Balance, Order, State
@@ -88,6 +91,29 @@ class Desk:
             self._matcher.close(order, _REASON_IOC_REMAINDER)
         else:
             (order.book.bids if order.is_buy else order.book.asks).add(order)
+
+    def _check_entry(
+        self, terms: PlaceOrder, account: Account, book: Book, lots: int, amended: Order | None = None
+    ) -> Rejection | None:
+        """Refuse what may not be sent at all, or not now; counts the message if it comes that far."""
+        state = self._state
+        rejection = check_kill_switch(state, account, book) if state.kills else None
+        if rejection is None and account.is_restrained:
+            rejection = controls.check_restricted(account, book)
+        if rejection is None:
+            rejection = risk.check_status(book, account, terms)
+        if rejection is None:
+            rejection = controls.check_reduce_only(account, book, terms, lots, amended)
+        if rejection is None:
+            rejection = controls.check_throttle(account)
+        if rejection is None:
+            rejection = controls.check_rates(state, account, book)
+        return controls.check_ratio(state, account, book) if rejection is None else rejection
+
+    def _count_rejection(self, account: Account) -> None:
+        counts = counts_of(self._state, account)
+        if counts is not None:
+            counts.rejections += 1
 
     def insufficient(self, order: Order, missing: int) -> Rejection:
         """Return the refusal of an order for whose hold so much is missing."""

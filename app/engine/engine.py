@@ -16,11 +16,14 @@ from app.domain.commands import Command
 from app.domain.events import AuctionIndicated, BookDelta, Event, PrivateEvent, SystemEvent, TradeExecuted
 from app.domain.outcomes import Outcome
 from app.engine import checkpoint
+from app.engine.accounts import Accounts
 from app.engine.amends import AmendDesk
+from app.engine.answers import catch_up
 from app.engine.auctions import Auctions
 from app.engine.batches import BatchDesk
 from app.engine.cancel_after import DeadMansSwitches
 from app.engine.desk import Parts
+from app.engine.fee_tiers import FeeTiers
 from app.engine.instruments import Instruments
 from app.engine.kill_switch import KillSwitches
 from app.engine.ledger import Ledger
@@ -30,9 +33,11 @@ from app.engine.matching import Matcher
 from app.engine.orders import OrderDesk
 from app.engine.phases import Phases
 from app.engine.recorder import Recorder
+from app.engine.reduce_only import trim
 from app.engine.state import State
 from app.engine.timekeeper import Timekeeper
 from app.engine.timers import AUCTION_END, CANCEL_AFTER, EXPIRY, HALT_END
+from app.engine.transfers import Transfers
 from app.engine.trigger_queue import TriggerQueue
 from app.engine.trigger_watch import TriggerWatch
 
@@ -79,7 +84,9 @@ class Engine:
         switches = DeadMansSwitches(self.state, mass_cancels, self._recorder)
         auctions = self._auctions = Auctions(self.state, phases, matcher, self._recorder)
         instruments = Instruments(self.state, phases, auctions, mass_cancels, self._recorder)
-        listing = Listing(self.state, self._ledger, self._recorder)
+        listing = Listing(self.state, self._recorder)
+        accounts = Accounts(self.state, self._recorder)
+        transfers = Transfers(self.state, self._ledger, self._recorder)
         on_due: dict[int, Callable[[Any], None]] = {
             EXPIRY: matcher.expire,
             CANCEL_AFTER: switches.fire,
@@ -101,11 +108,13 @@ class Engine:
             commands.CreateInstrument: instruments.create,
             commands.UpdateInstrument: instruments.update,
             commands.SetReference: instruments.set_reference,
-            commands.CreateAccount: listing.create_account,
-            commands.UpdateAccount: listing.update_account,
-            commands.Deposit: listing.deposit,
-            commands.Withdraw: listing.withdraw,
-            commands.SetLimits: listing.set_limits,
+            commands.SetFeeTiers: FeeTiers(self.state, self._recorder).set,
+            commands.CreateAccount: accounts.create,
+            commands.UpdateAccount: accounts.update,
+            commands.Deposit: transfers.deposit,
+            commands.Withdraw: transfers.withdraw,
+            commands.Transfer: transfers.between,
+            commands.SetLimits: accounts.set_limits,
             commands.StartEpoch: listing.start_epoch,
         }
 
@@ -131,17 +140,36 @@ class Engine:
     def begin(self, timestamp_ns: int) -> None:
         """Open a batch at a time in UTC nanoseconds; an earlier time than the last one counts as that one."""
         state = self.state
-        state.timestamp_ns = max(timestamp_ns, state.timestamp_ns)
+        state.set_time(max(timestamp_ns, state.timestamp_ns))
 
     def apply(self, command: Command) -> list[Event]:
         """Execute one command and return its events; it takes the next sequence whatever comes of it."""
-        self.state.sequence += 1
-        events = self._recorder.start()
+        state, recorder = self.state, self._recorder
+        state.sequence += 1
+        events = recorder.start()
         self._matcher.met = 0
         self.outcome = self._handlers[type(command)](command)
-        if self._watch.is_due:
+        if recorder.shrunk:
+            self._trim()
+        if recorder.tripped:
+            for account in recorder.tripped:
+                recorder.system(account.updated(state.sequence))
+            recorder.tripped.clear()
+        if self._watch.arriving or state.marks:
             self._watch.close_command(events)
         return events
+
+    def _trim(self) -> None:
+        """Cancel what shrunk positions have no room for; the answer shows what that changed."""
+        recorder, outcome = self._recorder, self.outcome
+        known = len(recorder.events)
+        trim(recorder.shrunk, self._matcher)
+        recorder.shrunk.clear()
+        trimmed = recorder.events[known:]
+        if trimmed:
+            catch_up(outcome, trimmed)
+            if outcome.book is not None and outcome.order is not None:
+                outcome.book = recorder.top(self.state.books[outcome.order.terms.symbol])
 
     def seal(self) -> Sealed:
         """Close the batch: state what it changed in each book, and hand over its events."""

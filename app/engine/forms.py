@@ -10,8 +10,7 @@ from app.domain.instrument import Instrument
 from app.engine.book import Book
 from app.engine.bounds import INTEGER_MAX
 from app.engine.recorder import refuse
-
-DAY_NS = 86_400_000_000_000
+from app.engine.state import DAY_NS
 
 _LIMIT, _MARKET, _TRAILING = OrderType.LIMIT, OrderType.MARKET, OrderType.TRAILING_STOP
 _PRICED = frozenset({_LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT})

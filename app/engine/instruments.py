@@ -15,12 +15,11 @@ from app.domain.outcomes import Outcome
 from app.engine.auctions import Auctions
 from app.engine.book import Book
 from app.engine.bounds import INTEGER_MAX
-from app.engine.forms import DAY_NS
 from app.engine.mass_cancel import MassCancels
 from app.engine.phases import Phases, trail_of
 from app.engine.recorder import Recorder, refuse
 from app.engine.selection import Selection
-from app.engine.state import State
+from app.engine.state import DAY_NS, State
 
 INSTRUMENTS_MAX = 10_000
 _COUNTS = ("min_quantity", "max_quantity", "min_notional", "max_notional", "reference_price")

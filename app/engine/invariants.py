@@ -24,6 +24,7 @@ def check(state: State) -> None:
     check_timers(state)
     check_triggers(state)
     check_kill_switches(state)
+    check_positions(state)
 
 
 def check_balances(state: State) -> None:
@@ -154,6 +155,35 @@ def check_triggers(state: State) -> None:
         # A limit child that waits for its instrument to open is queued as well.
         found += [order.order_id for _, order in triggers.fired.values() if order.order_id in untriggered]
     assert sorted(found) == sorted(untriggered), f"expected {sorted(untriggered)} to wait, found {sorted(found)}"
+
+
+def check_positions(state: State) -> None:
+    """Nobody holds what nobody else sold; sums of open orders are those of the orders."""
+    nets: defaultdict[str, int] = defaultdict(int)
+    for account in state.accounts.values():
+        where = f"account {account.account_id}"
+        worth: defaultdict[str, int] = defaultdict(int)
+        for symbol, position in account.positions.items():
+            nets[symbol] += position.net
+            orders = [order for order in account.open_orders.values() if order.book is position.book]
+            lots = [sum(order.remaining for order in orders if order.is_buy is is_buy) for is_buy in (True, False)]
+            found = [position.buying, position.selling]
+            assert found == lots, f"{where} {symbol}: expected open buys and sells {lots}, were {found}"
+            count = position.open_orders
+            assert count == len(orders), f"{where} {symbol}: expected {len(orders)} open orders, were {count}"
+            worth[position.book.quote] += sum(
+                order.remaining * order.price * position.book.notional_unit for order in orders
+            )
+            reducing = {order.order_id for order in orders if order.terms.reduce_only}
+            assert reducing == (position.reducing or {}).keys(), f"{where} {symbol}: wrong reduce-only orders"
+            assert position.cost >= 0, f"{where} {symbol}: cost {position.cost} of net {position.net}"
+            assert position.net or not position.cost, f"{where} {symbol}: cost {position.cost} of no lots"
+            assert position.turnover is account.turnovers[position.book.quote], f"{where} {symbol}: another's turnover"
+        for quote, turnover in account.turnovers.items():
+            value = turnover.open_notional
+            assert value == worth[quote], f"{where} {quote}: expected open notional {worth[quote]}, was {value}"
+    for symbol, net in nets.items():
+        assert net == 0, f"{symbol}: expected all positions to add up to 0, was {net}"
 
 
 def check_kill_switches(state: State) -> None:

@@ -7,13 +7,14 @@ order, rounded up once over the whole order, so that many small fills never cost
 
 from operator import attrgetter
 
-from app.domain.events import BalanceChanged
+from app.domain.events import BalanceChanged, PositionChanged
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import RATE_SCALE
 from app.engine.recorder import Recorder
 from app.engine.state import Balance, Order, State
 
 _rank = attrgetter("rank")
+_place = attrgetter("account.account_id", "book.symbol")
 
 AMOUNT_MAX = 10**30
 """Largest balance, in units of an asset."""
@@ -45,7 +46,7 @@ class Ledger:
 
     def open(self, order: Order, required: int) -> None:
         """Take the hold of a new order, which its balance was found to have."""
-        balance = order.balance
+        balance = order.position.quote if order.is_buy else order.position.base
         balance.available -= required
         balance.held += required
         order.held = required
@@ -84,11 +85,10 @@ class Ledger:
         The order's remaining quantity, its fee and its state are already those after the trade. The
         fee account takes the fee, or pays the rebate.
         """
-        book, account = order.book, order.account
+        book, position = order.book, order.position
+        quote, base = position.quote, position.base
         units = quantity * book.lot_units
         if order.is_buy:
-            quote = order.balance
-            base = account.balances.get(book.base) or account.balance(book.base)
             required = 0
             if order.remaining:
                 left = order.remaining * order.price * book.notional_unit
@@ -103,13 +103,11 @@ class Ledger:
             quote.available += released - notional - fee
             base.available += units
         else:
-            quote = account.balances.get(book.quote) or account.balance(book.quote)
-            base = order.balance
             order.held -= units
             base.held -= units
             quote.available += notional - fee
             assert order.held >= 0, f"order {order.order_id} sold more than it held: {order.held} left"
-        assert quote.available >= 0, f"negative available {book.quote} of account {account.account_id}"
+        assert quote.available >= 0, f"negative available {book.quote} of account {order.account.account_id}"
         if not quote.touched:
             self._touch(quote)
         if not base.touched:
@@ -132,30 +130,57 @@ class Ledger:
             external.touched = True
             self._touched_house.append(external)
 
+    def move(self, source: Balance, target: Balance, amount: int) -> None:
+        """Move an available amount between two accounts."""
+        for balance, change in ((source, -amount), (target, amount)):
+            balance.available += change
+            if not balance.touched:
+                self._touch(balance)
+
     def close_batch(self) -> None:
-        """State each balance that the batch changed, once, by account and asset; the house's come last.
+        """State each balance, then each position that the batch changed, once; the house's balances come last.
 
         One statement per batch, not per command: an account that sends many commands, or trades with
         many, changes the same balances again and again, and readers see a batch at once anyway.
         """
+        self._state_balances(self._touched)
+        self._state_positions()
+        self._state_balances(self._touched_house)
+
+    def _state_balances(self, touched: list[Balance]) -> None:
+        """State balances by account and asset."""
         sequence, accounts = self._state.sequence, self._recorder.accounts
-        for touched in (self._touched, self._touched_house):
-            touched.sort(key=_rank)
-            for balance in touched:
-                balance.touched = False
-                available, held = balance.available, balance.held
-                if available != balance.shown_available or held != balance.shown_held:
-                    balance.shown_available, balance.shown_held = available, held
-                    account = balance.account
-                    account.seq += 1
-                    if not account.pending:
-                        accounts[account.account_id] = account
-                    account.pending.append(
-                        BalanceChanged(
-                            account.seq, sequence, account.account_id, balance.asset, str(available), str(held)
-                        )
-                    )
-            touched.clear()
+        touched.sort(key=_rank)
+        for balance in touched:
+            balance.touched = False
+            available, held = balance.available, balance.held
+            if available != balance.shown_available or held != balance.shown_held:
+                balance.shown_available, balance.shown_held = available, held
+                account = balance.account
+                account.seq += 1
+                if not account.pending:
+                    accounts[account.account_id] = account
+                account.pending.append(
+                    BalanceChanged(account.seq, sequence, account.account_id, balance.asset, str(available), str(held))
+                )
+        touched.clear()
+
+    def _state_positions(self) -> None:
+        """State positions by account and symbol."""
+        sequence, traded = self._state.sequence, self._recorder.traded
+        traded.sort(key=_place)
+        for position in traded:
+            position.touched = False
+            figures = position.figures
+            if figures != position.stated:
+                position.stated = figures
+                account = position.account
+                account.seq += 1
+                # Its fills are in the batch too, so the account is known to have events.
+                account.pending.append(
+                    PositionChanged(account.seq, sequence, account.account_id, position.book.symbol, *map(str, figures))
+                )
+        traded.clear()
 
     def _left_to_spend(self, order: Order) -> int:
         """Return what a market buy by quote_quantity still holds; 0 for any other order, which has nothing left."""

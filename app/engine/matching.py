@@ -11,10 +11,12 @@ from app.domain.events import OrderAmended, OrderCanceled, OrderExpired, TradeEx
 from app.domain.instrument import RATE_SCALE
 from app.engine.book import BookSide
 from app.engine.ledger import Ledger, trade_rates
+from app.engine.limits import Trip, counts_of
+from app.engine.owner import crossed_of_owner, one_owner
 from app.engine.phases import Phases
 from app.engine.recorder import Recorder
 from app.engine.spending import affordable, is_spent
-from app.engine.state import CLOSED_ORDERS_MAX, Order, State
+from app.engine.state import CLOSED_ORDERS_MAX, Account, Order, State
 from app.engine.timers import EXPIRY
 from app.engine.trigger_watch import TriggerWatch
 
@@ -141,6 +143,8 @@ class Matcher:
                 self._forget(taker)
                 break
             level = opposite.best
+        if account.gate is None or account.gate.is_counted:
+            self._count_executions(account, COMMAND_ORDER_OPERATIONS_MAX - operations - self.met)
         self.met = COMMAND_ORDER_OPERATIONS_MAX - operations
         book.move_last_price(price)
         after = taker.state
@@ -170,6 +174,7 @@ class Matcher:
             taker.remaining = min(lots, maker.shown)
             bought = taker.quantity + taker.remaining
             taker.state = msgspec.structs.replace(taker.state, quantity=bought)
+            taker.position.add(taker, taker.remaining)
             self._trade(taker, maker, taker.remaining, level.price)
 
     def cross(self, later: Order, earlier: Order, price: int) -> None:
@@ -186,7 +191,7 @@ class Matcher:
 
     def _gather(self, order: Order) -> None:
         """Let an order that enters an auction meet those of its owner that it crosses, best price first."""
-        for other in self._crossed_of_owner(order):
+        for other in crossed_of_owner(order, self._state):
             if not order.remaining:
                 return
             if self.met >= COMMAND_ORDER_OPERATIONS_MAX:
@@ -196,26 +201,6 @@ class Matcher:
             if other.level is not None:
                 self.met += 1
                 self._prevent(order, other, min(order.remaining, other.remaining))
-
-    def _crossed_of_owner(self, taker: Order) -> list[Order]:
-        """Return the resting orders of the taker's owner that its price reaches, in price-time order."""
-        book, group = taker.book, taker.account.stp_group
-        accounts = [taker.account]
-        if group is not None:
-            accounts = [account for account in self._state.accounts.values() if account.stp_group == group]
-        found: dict[int, list[Order]] = {}
-        for account in accounts:
-            for order in account.open_orders.values():
-                level = order.level
-                if level is None or order.book is not book or order.is_buy is taker.is_buy:
-                    continue
-                if taker.reaches(level.price):
-                    found.setdefault(order.price, []).append(order)
-        ordered: list[Order] = []
-        for price in sorted(found, reverse=not taker.is_buy):
-            orders = found[price]
-            ordered += orders if len(orders) == 1 else _in_queue(orders)
-        return ordered
 
     def _trips(self, taker: Order, price: int) -> bool:
         """Halt the instrument instead of a print that is too far from the price of a while ago."""
@@ -265,6 +250,7 @@ class Matcher:
         goes_on = taker.terms.quote_quantity is not None and not is_spent(taker, notional, fee)
         recorder.fills.append(recorder.fill(taker, trade, notional, fee, _TAKER, goes_on=goes_on))
         ledger.settle(taker, notional, quantity, fee)
+        self._count_executions(taker.account, 1)
         if not maker.remaining:
             self._forget(maker)
         elif maker.extras is not None and not maker.shown:
@@ -272,6 +258,19 @@ class Matcher:
         if not taker.remaining and not goes_on:
             ledger.release(taker)
             self._forget(taker)
+
+    def _count_executions(self, account: Account, prints: int) -> None:
+        """Count prints that an account took; too many in one second throttle it from the next command on."""
+        counts = counts_of(self._state, account)
+        if counts is None:
+            return
+        assert account.gate is not None
+        limit, before = account.gate.execution_rate, counts.executions
+        counts.executions = before + prints
+        if counts.executions > limit and account.trip is None:
+            account.trip = Trip(limit, max(limit, before) + 1)
+            account.look_at_restraints()
+            self._recorder.tripped.append(account)
 
     def _prevent(self, taker: Order, maker: Order, quantity: int) -> None:
         mode = taker.terms.stp
@@ -351,6 +350,10 @@ class Matcher:
         """Move an ended order to the remembered ones; the oldest of those makes room."""
         state = self._state
         del order.account.open_orders[order.order_id]
+        position = order.position
+        position.open_orders -= 1
+        if position.reducing:
+            position.reducing.pop(order.order_id, None)
         if order.extras is not None:
             self._disarm(order)
         state.closed.append(order)
@@ -372,26 +375,7 @@ class Matcher:
             self._watch.disarm(order)
 
 
-def one_owner(taker: Order, maker: Order) -> bool:
-    """Return whether the two must not trade: orders of one account, or of accounts of one group."""
-    owner, other = taker.account, maker.account
-    return owner is other or (owner.stp_group is not None and owner.stp_group == other.stp_group)
-
-
 def charge(order: Order, notional: int, rate: int) -> int:
     """Return the fee of a trade: what the whole order owes so far, rounded up, less what it was charged."""
     order.fee_accrued += notional * rate
     return -(-order.fee_accrued // RATE_SCALE) - order.state.fees
-
-
-def _in_queue(orders: list[Order]) -> list[Order]:
-    """Return orders of one level in the order of its queue."""
-    level, ids = orders[0].level, {order.order_id for order in orders}
-    assert level is not None
-    ordered: list[Order] = []
-    order = level.head
-    while order is not None and len(ordered) < len(orders):
-        if order.order_id in ids:
-            ordered.append(order)
-        order = order.behind
-    return ordered

@@ -10,10 +10,13 @@ from app.domain.enums import OrderReason, OrderStatus, OrderType, RejectReason, 
 from app.domain.events import OrderCancelRejected, OrderRejected, OrderState, Rejection
 from app.domain.instrument import RATE_SCALE
 from app.domain.outcomes import Outcome
-from app.engine import forms, risk
-from app.engine.book import Book
+from app.engine import controls, forms, risk
+from app.engine.admission import admits_plainly
+from app.engine.book import Book, Rates
 from app.engine.desk import Desk, Parts, insufficient
-from app.engine.kill_switch import check_kill_switch
+from app.engine.fee_tiers import captured
+from app.engine.limits import counts_of, gate_of
+from app.engine.positions import Position
 from app.engine.recorder import refuse
 from app.engine.rehearsal import fillable
 from app.engine.state import Account, Order
@@ -50,7 +53,6 @@ class OrderDesk(Desk):
 
     def place(self, terms: PlaceOrder) -> Outcome:
         """Place an order: check, hold, match, rest."""
-        state = self._state
         account = self._accounts.get(terms.account_id)
         if account is None:
             return self._outcome(rejection=refuse(RejectReason.NOT_FOUND))
@@ -62,10 +64,8 @@ class OrderDesk(Desk):
         book = self._books.get(terms.symbol)
         if book is None:
             return self._outcome(rejection=refuse(RejectReason.UNKNOWN_SYMBOL, field="symbol"))
-        price = terms.price
-        limit = state.open_orders_max
-        if price is not None and not state.kills and risk.admits_plainly(terms, price, account, book, limit):
-            return self._place_plain(terms, account, book, price)
+        if admits_plainly(terms, account, book, self._state):
+            return self._place_plain(terms, account, book)
         order = self.admit(terms, account, book)
         if isinstance(order, Rejection):
             return self.reject(terms, account, order)
@@ -80,21 +80,28 @@ class OrderDesk(Desk):
             self._execute(order)
         return self._order_outcome(order)
 
-    def _place_plain(self, terms: PlaceOrder, account: Account, book: Book, price: int) -> Outcome:
+    def _place_plain(self, terms: PlaceOrder, account: Account, book: Book) -> Outcome:
         """Hold what a plain order needs that passed every other check, then match and rest it.
 
         What place does in parts for every kind of order, written out for the one that nearly all are.
         """
-        state, quantity, rates, is_buy = self._state, terms.quantity, book.rates, terms.side is _BUY
+        state, price, quantity, is_buy = self._state, terms.price, terms.quantity, terms.side is _BUY
+        assert price is not None, "only orders with a price are plain"
+        gate, counts = account.gate, account.counts
+        assert gate is not None, "its limits were looked at"
+        is_counted = gate.is_counted
+        if is_counted and counts is not None:
+            counts.message(book.symbol, gate)
+        position = account.positions.get(book.symbol) or account.position(book)
+        rates = book.rates if not state.fee_tiers else self._rates(position)
+        notional = price * quantity * book.notional_unit
         if is_buy:
-            asset, own, opposite = book.quote, book.bids, book.asks
-            notional = price * quantity * book.notional_unit
+            balance, own, opposite = position.quote, book.bids, book.asks
             # As Ledger.required_hold has it, for an order that did not trade yet.
             required = notional - (-notional * rates.highest // RATE_SCALE)
         else:
-            asset, own, opposite = book.base, book.asks, book.bids
+            balance, own, opposite = position.base, book.asks, book.bids
             required = quantity * book.lot_units
-        balance = account.balances.get(asset) or account.balance(asset)
         if required > balance.available:
             return self.reject(terms, account, insufficient(balance, required))
         order_id, now = state.last_order_id + 1, state.timestamp_ns
@@ -102,9 +109,18 @@ class OrderDesk(Desk):
         shown = OrderState(
             order_id, terms, _OPEN, 1, price, quantity, 0, 0, 0, None, now, now, state.sequence
         )  # fmt: skip
-        order = Order(shown, account, book, balance, rates)
+        order = Order(shown, position, rates)
         self._ledger.open(order, required)
         self._orders[order_id] = account.open_orders[order_id] = order
+        # As Position.enter has it.
+        position.open_orders += 1
+        position.turnover.open_notional += notional
+        if is_buy:
+            position.buying += quantity
+        else:
+            position.selling += quantity
+        if is_counted and counts is not None:
+            counts.accept(terms, gate, state)
         if terms.client_order_id is not None:
             account.client_ids[terms.client_order_id] = order
         self._recorder.accepted(account, shown)
@@ -118,18 +134,21 @@ class OrderDesk(Desk):
                 self._matcher.close(order, _REASON_IOC_REMAINDER)
         return self._order_outcome(order)
 
-    def admit(self, terms: PlaceOrder, account: Account, book: Book) -> Order | Rejection:
-        """Run every check but the last one, whether the account can pay; returns the order as it would be accepted."""
+    def admit(self, terms: PlaceOrder, account: Account, book: Book, together: int = 1) -> Order | Rejection:
+        """Run every check but the last one, whether the account can pay; returns the order as it would be accepted.
+
+        `together` is how many orders the limits of open orders count for it.
+        """
         state = self._state
-        price, rejection = self._check(terms, account, book)
+        price, rejection = self._check(terms, account, book, together)
         if rejection is not None:
             return rejection
         order_id, now = state.last_order_id + 1, state.timestamp_ns
         shown = OrderState(
             order_id, terms, _OPEN, 1, price, terms.quantity, 0, 0, 0, None, now, now, state.sequence
         )  # fmt: skip
-        balance = account.balance(book.quote if terms.side is _BUY else book.base)
-        order = Order(shown, account, book, balance, book.rates)
+        position = account.position(book)
+        order = Order(shown, position, self._rates(position))
         if is_special(terms):
             self._specialize(order)
         elif terms.time_in_force is _FOK and not fillable(book, order, state.timestamp_ns):
@@ -159,6 +178,7 @@ class OrderDesk(Desk):
         state.last_order_id = order.order_id
         state.orders[order.order_id] = order
         account.open_orders[order.order_id] = order
+        order.position.enter(order)
         if terms.client_order_id is not None:
             account.client_ids[terms.client_order_id] = order
 
@@ -170,6 +190,7 @@ class OrderDesk(Desk):
         state.last_order_id -= 1
         del state.orders[order.order_id]
         del account.open_orders[order.order_id]
+        order.position.withdraw(order)
         if order.terms.client_order_id is not None:
             del account.client_ids[order.terms.client_order_id]
 
@@ -177,7 +198,16 @@ class OrderDesk(Desk):
         """State an order that is enlisted, and let it end by time if it does."""
         if order.terms.time_in_force in _ENDS_BY_TIME:
             self._end_by_time(order)
+        counts = counts_of(self._state, order.account)
+        if counts is not None:
+            counts.accept(order.terms, gate_of(self._state, order.account), self._state)
         self._recorder.accepted(order.account, order.state)
+
+    def _rates(self, position: Position) -> Rates:
+        """Return the fee rates that an order captures now."""
+        book = position.book
+        tiers = self._state.fee_tiers.get(book.quote)
+        return book.rates if tiers is None else captured(tiers, position.turnover, book, self._state.day)
 
     def _end_by_time(self, order: Order) -> None:
         """Arm the timer of a gtd or day order."""
@@ -192,14 +222,14 @@ class OrderDesk(Desk):
             return self._outcome(rejection=refuse(RejectReason.CLIENT_ORDER_ID_REUSED, field="client_order_id"))
         return self._outcome(order=known.snapshot(), book=self._recorder.top(known.book), duplicate=True)
 
-    def _check(self, terms: PlaceOrder, account: Account, book: Book) -> tuple[int, Rejection | None]:
+    def _check(self, terms: PlaceOrder, account: Account, book: Book, together: int) -> tuple[int, Rejection | None]:
         """Run the checks in order; returns the price to hold and trade at."""
-        instrument = book.instrument
-        rejection = check_kill_switch(self._state, account, book) if self._state.kills else None
+        state, instrument = self._state, book.instrument
+        rejection = self._check_entry(terms, account, book, terms.quantity)
         if rejection is None:
-            rejection = risk.check_status(book, account, terms)
+            rejection = controls.check_duplicate(state, account, book, terms)
         if rejection is None:
-            rejection = forms.check_form(terms, book, self._state.timestamp_ns)
+            rejection = forms.check_form(terms, book, state.timestamp_ns)
         if rejection is not None:
             return 0, rejection
         price, rejection = self._price(terms, book)
@@ -207,13 +237,15 @@ class OrderDesk(Desk):
             if terms.quote_quantity is None:
                 rejection = risk.check_numbers(instrument, price, terms.quantity)
             else:
-                rejection = risk.check_money(book, terms.quote_quantity)
+                rejection = risk.check_money(book, terms.quote_quantity, self._rates(account.position(book)).taker)
         if rejection is None:
             rejection = risk.check_sums(book, terms.side, price, terms.quantity)
         if rejection is None and instrument.price_band is not None and terms.type in _BANDED:
             rejection = risk.check_band(book, price)
         if rejection is None:
-            rejection = risk.check_open_orders(account, self._state.open_orders_max)
+            is_buy = terms.side is _BUY
+            attempt = controls.Attempt(account, book, terms, is_buy, price, terms.quantity, together=together)
+            rejection = controls.check_open_orders(state, attempt) or controls.check_exposure(state, attempt)
         return price, rejection
 
     def _price(self, terms: PlaceOrder, book: Book) -> tuple[int, Rejection | None]:
@@ -234,6 +266,7 @@ class OrderDesk(Desk):
 
     def reject(self, terms: PlaceOrder, account: Account, rejection: Rejection) -> Outcome:
         """State why an order was refused."""
+        self._count_rejection(account)
         account.seq += 1
         self._recorder.private(account, OrderRejected(account.seq, self._state.sequence, terms, rejection))
         return self._outcome(rejection=rejection)

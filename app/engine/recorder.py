@@ -23,6 +23,7 @@ from app.domain.events import (
 )
 from app.domain.outcomes import BookTop
 from app.engine.book import Book
+from app.engine.positions import Position
 from app.engine.state import Account, Order, State
 from app.engine.triggers import trigger_of
 
@@ -38,7 +39,7 @@ Moved = OrderTriggered | OrderAmended | OrderCanceled | OrderExpired
 class Recorder:
     """Events of the command being applied, and who has events since the last seal."""
 
-    __slots__ = ("accounts", "books", "events", "fills", "shown", "state")
+    __slots__ = ("accounts", "books", "events", "fills", "shown", "shrunk", "state", "traded", "tripped")
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -51,6 +52,12 @@ class Recorder:
         """Books that a command touched since the last seal."""
         self.shown: list[Book] = []
         """Books whose top an answer shows since the last seal."""
+        self.traded: list[Position] = []
+        """Positions with prints since the last seal."""
+        self.shrunk: list[Position] = []
+        """Positions with prints of this command and open reduce-only orders."""
+        self.tripped: list[Account] = []
+        """Accounts that this command throttled, the first first."""
 
     def start(self) -> list[Event]:
         """Forget the previous command's events, the batch's stay; returns the list of the next one's."""
@@ -115,6 +122,16 @@ class Recorder:
             None if extras is None else trigger_of(order),
             before.order_list_id,
         )
+        position, change = order.position, order.remaining - (before.quantity - before.filled_quantity)
+        # As Position.add has it, and at another price if that changed.
+        if order.is_buy:
+            position.buying += change
+        else:
+            position.selling += change
+        worth = change * order.price
+        if before.price != order.price:
+            worth += (before.quantity - before.filled_quantity) * (order.price - before.price)
+        position.turnover.open_notional += worth * order.book.notional_unit
         # Written out as in `private`, here and below: each call on the way of every command shows.
         account.seq = account_seq = account.seq + 1
         event = kind(account_seq, now)
@@ -160,6 +177,13 @@ class Recorder:
             None if extras is None else trigger_of(order),
             before.order_list_id,
         )
+        position = order.position
+        position.trade(order, quantity, notional, fee, state.day)
+        if not position.touched:
+            position.touched = True
+            self.traded.append(position)
+        if position.reducing:
+            self.shrunk.append(position)
         event = (OrderPartiallyFilled if is_live else OrderFilled)(account_seq, now, fill)
         self.events.append(event)
         pending = account.pending

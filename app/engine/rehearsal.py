@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from app.engine import matching
 from app.engine.book import Book, PriceLevel
-from app.engine.matching import one_owner
+from app.engine.owner import one_owner
 from app.engine.state import Order
 
 

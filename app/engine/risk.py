@@ -15,53 +15,14 @@ from app.engine.state import Account, Order
 from app.engine.triggers import trail_price
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
-_ACCOUNT_ACTIVE = AccountStatus.ACTIVE
 _ACCOUNT_FROZEN = AccountStatus.FROZEN
 _AUCTION = InstrumentStatus.AUCTION
 _HALTED = InstrumentStatus.HALTED
 _INSTRUMENT_OPEN = InstrumentStatus.OPEN
 _POST_ONLY = InstrumentStatus.POST_ONLY
 _LIMIT = OrderType.LIMIT
-_GTC = TimeInForce.GTC
-_IOC = TimeInForce.IOC
-_AT_ONCE = (_IOC, TimeInForce.FOK)
+_AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
 _BUY = Side.BUY
-
-
-def admits_plainly(terms: PlaceOrder, price: int, account: Account, book: Book, open_orders_max: int | None) -> bool:
-    """Return whether a plain order passes every check below; False says nothing but to run them.
-
-    Plain are limit orders that may rest or end at once, without rare fields: nearly all there are.
-    """
-    time_in_force, quantity, bounds = terms.time_in_force, terms.quantity, book.bounds
-    if (
-        bounds.price_low <= price <= bounds.price_high
-        and bounds.quantity_low <= quantity <= bounds.quantity_high
-        and bounds.notional_low <= price * quantity * book.notional_unit <= bounds.notional_high
-        and (time_in_force is _GTC or time_in_force is _IOC)
-        and terms.type is _LIMIT
-        and terms.post_only is None
-        and terms.max_slippage is None
-        and terms.display_quantity is None
-        and terms.trigger_price is None
-        and terms.trigger_by is None
-        and terms.trailing_offset is None
-        and terms.quote_quantity is None
-        and terms.expire_ns is None
-        and not terms.reduce_only
-        and account.status is _ACCOUNT_ACTIVE
-        and (open_orders_max is None or len(account.open_orders) < open_orders_max)
-    ):
-        # What the sums of check_sums come to for a new order.
-        if terms.side is _BUY:
-            level = book.bids.levels.get(price)
-        else:
-            best = book.bids.best
-            if best is not None and best.price * quantity * book.notional_unit > INTEGER_MAX:
-                return False
-            level = book.asks.levels.get(price)
-        return level is None or level.quantity + quantity <= INTEGER_MAX
-    return False
 
 
 def check_status(book: Book, account: Account, terms: PlaceOrder) -> Rejection | None:
@@ -113,7 +74,7 @@ def check_numbers(instrument: Instrument, price: int, quantity: int) -> Rejectio
     return None
 
 
-def check_money(book: Book, quote_quantity: int) -> Rejection | None:
+def check_money(book: Book, quote_quantity: int, taker_rate: int) -> Rejection | None:
     """Refuse what a market buy may spend if it is outside the instrument's range, or too little for one lot."""
     instrument, best = book.instrument, book.asks.best
     unit, field = instrument.quote, "quote_quantity"
@@ -126,7 +87,7 @@ def check_money(book: Book, quote_quantity: int) -> Rejection | None:
         return refuse(RejectReason.NOTIONAL_OUT_OF_RANGE, field=field, limit=highest, actual=quote_quantity, unit=unit)
     assert best is not None, "an order without liquidity was refused before"
     notional = best.price * instrument.notional_unit
-    cost = notional - (-notional * instrument.taker_fee // RATE_SCALE)
+    cost = notional - (-notional * taker_rate // RATE_SCALE)
     if cost > quote_quantity:
         return refuse(RejectReason.QUANTITY_OUT_OF_RANGE, field=field, limit=cost, actual=quote_quantity, unit=unit)
     return None
@@ -183,14 +144,6 @@ def check_band(book: Book, price: int) -> Rejection | None:
         return refuse(RejectReason.PRICE_BAND, field="price", limit=low, actual=price, unit="ticks")
     if price > high:
         return refuse(RejectReason.PRICE_BAND, field="price", limit=high, actual=price, unit="ticks")
-    return None
-
-
-def check_open_orders(account: Account, limit: int | None) -> Rejection | None:
-    """Refuse one open order more than the limit."""
-    count = len(account.open_orders)
-    if limit is not None and count >= limit:
-        return refuse(RejectReason.OPEN_ORDER_LIMIT, limit=limit, actual=count + 1, unit="count")
     return None
 
 

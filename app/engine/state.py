@@ -7,7 +7,7 @@ Amounts are Python integers in asset units.
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -15,15 +15,22 @@ from app.domain.commands import PlaceOrder
 from app.domain.enums import AccountStatus, OrderReason, OrderStatus, Side
 from app.domain.events import AccountUpdated, OrderState, PrivateEvent, SystemEvent
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID, FIRST_ACCOUNT_ID
+from app.domain.limits import RATE_WINDOW_NS
 from app.engine.book import Book, PriceLevel, Rates
+from app.engine.positions import Position, Turnover
 from app.engine.selection import MassCancel
 from app.engine.timers import Timers
 from app.engine.triggers import TrailGroup, trigger_of
+
+if TYPE_CHECKING:
+    from app.engine.limits import Counts, Gate, Trip
 
 CLOSED_ORDERS_MAX = 250_000
 """Closed orders that are remembered for idempotency; older ones are in the projection."""
 ACCOUNT_OPEN_ORDERS_MAX = 5_000
 """Open orders an account may have unless the exchange's limit is changed."""
+
+DAY_NS = 86_400_000_000_000
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
 _ACCOUNT_ACTIVE = AccountStatus.ACTIVE
@@ -65,13 +72,22 @@ class Account:
         "balances",
         "cancel_after",
         "client_ids",
+        "counts",
+        "gate",
+        "is_restrained",
         "killed",
+        "limits",
         "name",
         "open_orders",
         "pending",
+        "positions",
+        "restricted",
         "seq",
         "status",
         "stp_group",
+        "tier",
+        "trip",
+        "turnovers",
     )
 
     def __init__(self, account_id: int, name: str) -> None:
@@ -80,6 +96,23 @@ class Account:
         self.status = _ACCOUNT_ACTIVE
         self.stp_group: int | None = None
         """Accounts of one group never trade with each other."""
+        self.tier: str | None = None
+        self.limits: dict[str, int] = {}
+        """Limits of its own level."""
+        self.restricted: tuple[str, ...] = ()
+        """Symbols that it may not trade, in order."""
+        self.trip: Trip | None = None
+        """How it came to be throttled, until it is released."""
+        self.is_restrained = False
+        """Whether more than limits may keep its orders out; see `look_at_restraints`."""
+        self.gate: Gate | None = None
+        """The limits that hold for it, as resolved last."""
+        self.counts: Counts | None = None
+        """What it did that limits of rates ask for; None until one held."""
+        self.positions: dict[str, Position] = {}
+        """By symbol: every instrument that it ever had an order in."""
+        self.turnovers: dict[str, Turnover] = {}
+        """By quote asset."""
         self.killed = False
         """Whether its kill switch is on."""
         self.cancel_after: CancelAfter | None = None
@@ -98,9 +131,37 @@ class Account:
             balance = self.balances[asset] = Balance(self, asset)
         return balance
 
+    def position(self, book: Book) -> Position:
+        """Return what the account has in an instrument, making it when it is new."""
+        position = self.positions.get(book.symbol)
+        if position is None:
+            position = self.positions[book.symbol] = Position(self, book)
+        return position
+
+    def turnover(self, quote: str) -> Turnover:
+        """Return what the account traded in a quote asset, making it when it is new."""
+        turnover = self.turnovers.get(quote)
+        if turnover is None:
+            turnover = self.turnovers[quote] = Turnover()
+        return turnover
+
+    def look_at_restraints(self) -> None:
+        """Bring `is_restrained` up to date; whoever changes what it is made of calls this."""
+        self.is_restrained = self.status is not _ACCOUNT_ACTIVE or bool(self.restricted) or self.trip is not None
+
     def updated(self, engine_seq: int) -> AccountUpdated:
         """Return the event that states everything that is set for the account."""
-        return AccountUpdated(engine_seq, self.account_id, self.status, killed=self.killed)
+        return AccountUpdated(
+            engine_seq,
+            self.account_id,
+            self.status,
+            self.tier,
+            {name: str(self.limits[name]) for name in sorted(self.limits)},
+            self.stp_group,
+            self.restricted,
+            self.killed,
+            self.trip is not None,
+        )
 
 
 class Extras:
@@ -136,7 +197,6 @@ class Order:
     __slots__ = (
         "account",
         "ahead",
-        "balance",
         "behind",
         "book",
         "extras",
@@ -145,19 +205,19 @@ class Order:
         "is_buy",
         "level",
         "order_id",
+        "position",
         "price",
         "rates",
         "remaining",
         "state",
     )
 
-    def __init__(self, state: OrderState, account: Account, book: Book, balance: Balance, rates: Rates) -> None:
+    def __init__(self, state: OrderState, position: Position, rates: Rates) -> None:
         self.state = state
         self.order_id = state.order_id
-        self.account = account
-        self.book = book
-        self.balance = balance
-        """What the order holds from: the quote asset's for a buy, the base asset's for a sell."""
+        self.position = position
+        self.account = position.account
+        self.book = position.book
         self.rates = rates
         """As captured when it was accepted."""
         self.is_buy = state.terms.side is _BUY
@@ -171,6 +231,11 @@ class Order:
         self.level: PriceLevel | None = None
         self.ahead: Order | None = None
         self.behind: Order | None = None
+
+    @property
+    def balance(self) -> Balance:
+        """What it holds from: the quote asset's for a buy, the base asset's for a sell."""
+        return self.position.quote if self.is_buy else self.position.base
 
     @property
     def terms(self) -> PlaceOrder:
@@ -236,6 +301,25 @@ class SeenMark(NamedTuple):
     made_of: tuple[int | None, int, int, tuple[int, int] | None]
 
 
+class FeeTier(NamedTuple):
+    """Rates of accounts that turned over so much, in parts of RATE_SCALE."""
+
+    volume: int
+    """Least quote units in the days that count."""
+    maker: int
+    taker: int
+
+
+class TransferDone(NamedTuple):
+    """What a transfer_id stands for."""
+
+    asset: str
+    amount: str
+    """Signed, in asset units."""
+    to_account_id: int | None = None
+    """Of a transfer between accounts."""
+
+
 class State:
     """The whole state of one shard."""
 
@@ -246,7 +330,17 @@ class State:
         self.timestamp_ns = 0
         self.last_order_id = 0
         self.last_account_id = FIRST_ACCOUNT_ID - 1
-        self.open_orders_max: int | None = ACCOUNT_OPEN_ORDERS_MAX
+        self.second = 0
+        """Whole seconds of the time of commands."""
+        self.day = 0
+        """UTC day of it."""
+        self.exchange_limits = {"open_orders": ACCOUNT_OPEN_ORDERS_MAX}
+        self.tier_limits: dict[str, dict[str, int]] = {}
+        """Limits of each tier that is known."""
+        self.limits_version = 0
+        """Changes of the two; an account's resolved limits are of one of them."""
+        self.fee_tiers: dict[str, tuple[FeeTier, ...]] = {}
+        """By quote asset, the least volume first."""
         self.assets: dict[str, int] = {}
         self.books: dict[str, Book] = {}
         self.accounts: dict[int, Account] = {
@@ -258,8 +352,8 @@ class State:
         """Open orders and the remembered closed ones."""
         self.closed: deque[Order] = deque()
         """Remembered closed orders, oldest first."""
-        self.transfers: dict[tuple[int, str], tuple[str, str]] = {}
-        """Per account and transfer_id: asset and signed amount text; kept for ever."""
+        self.transfers: dict[tuple[int, str], TransferDone] = {}
+        """By account and transfer_id; kept for ever."""
         self.timers = Timers()
         self.uncrossing: dict[str, int] = {}
         """Symbols of auctions that are trading at their price, the oldest first, and the command that began it."""
@@ -277,3 +371,9 @@ class State:
         """Number of kill switches that are on, of any scope."""
         self.system: list[SystemEvent] = []
         """System events since the last seal."""
+
+    def set_time(self, timestamp_ns: int) -> None:
+        """Set the time of the commands that follow, in UTC nanoseconds."""
+        self.timestamp_ns = timestamp_ns
+        self.second = timestamp_ns // RATE_WINDOW_NS
+        self.day = timestamp_ns // DAY_NS

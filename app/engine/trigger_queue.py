@@ -1,14 +1,14 @@
 """Runs fired orders: in a Tick each becomes the limit or market order that it stands for.
 
 Orders run in the order in which they fired, over all books; those of an instrument that is not open keep
-their place. Band, sums and limits were checked when the order was accepted and are not checked again.
+their place. Band and limits were checked when the order was accepted and are not checked again.
 """
 
 from heapq import heapify, heappop, heapreplace
 
 from app.domain.enums import AccountStatus, InstrumentStatus, OrderReason, OrderStatus, OrderType, PostOnly, TimeInForce
 from app.domain.events import OrderTriggered
-from app.engine import matching, risk
+from app.engine import controls, matching, risk
 from app.engine.book import Book
 from app.engine.desk import Desk
 from app.engine.kill_switch import scope_on
@@ -25,6 +25,7 @@ _REASON_ACCOUNT_FROZEN = OrderReason.ACCOUNT_FROZEN
 _REASON_IOC_REMAINDER = OrderReason.IOC_REMAINDER
 _REASON_NO_LIQUIDITY = OrderReason.NO_LIQUIDITY
 _REASON_POST_ONLY = OrderReason.POST_ONLY
+_REASON_REDUCE_ONLY = OrderReason.REDUCE_ONLY
 _REASON_SLIPPAGE_CAP = OrderReason.SLIPPAGE_CAP
 _OPEN = OrderStatus.OPEN
 _TRAILING_STOP = OrderType.TRAILING_STOP
@@ -104,7 +105,9 @@ class TriggerQueue(Desk):
         if takes:
             self._matcher.cancel(order, _REASON_POST_ONLY)
             return
-        if risk.check_sums(book, terms.side, order.price, order.remaining, order) is not None:
+        if controls.check_reduce_only(order.account, book, terms, order.remaining, order) is not None:
+            self._matcher.cancel(order, _REASON_REDUCE_ONLY)
+        elif risk.check_sums(book, terms.side, order.price, order.remaining, order) is not None:
             # Prices rose, or its level filled, while it waited: no event could state what it may trade or show.
             self._matcher.cancel(order, _REASON_SLIPPAGE_CAP)
         elif terms.price is None and book.opposite(terms.side).best is None:

@@ -20,21 +20,21 @@ _MARK = TriggerBy.MARK
 class TriggerWatch:
     """Arms, disarms and fires."""
 
-    __slots__ = ("_arriving", "_state")
+    __slots__ = ("_state", "arriving")
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._arriving: list[Order] = []
+        self.arriving: list[Order] = []
         """Armed by the command being applied."""
 
     def arm(self, order: Order) -> None:
         """Let an untriggered order wait for its price from the end of this command on."""
-        self._arriving.append(order)
+        self.arriving.append(order)
 
     def disarm(self, order: Order) -> None:
         """Forget an order that waits or has fired; nothing happens if it does neither."""
-        if order in self._arriving:
-            self._arriving.remove(order)
+        if order in self.arriving:
+            self.arriving.remove(order)
         triggers = order.book.triggers
         if triggers is not None:
             triggers.remove(order)
@@ -52,25 +52,23 @@ class TriggerWatch:
         if not triggers.below < price < triggers.above:
             self._queue(book, triggers.take(price))
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the end of a command means something here."""
-        return bool(self._arriving or self._state.marks)
-
     def close_command(self, events: Iterable[Event]) -> None:
-        """Compare the mark prices that the command's events changed, then let wait what the command armed."""
+        """Compare the mark prices that the command's events changed, then let wait what the command armed.
+
+        Nothing happens unless orders arrived or mark prices are watched.
+        """
         state = self._state
         if state.marks or any(isinstance(event, ReferenceSet) for event in events):
             for symbol in sorted(_symbols(events)):
                 self._look_at(state.books[symbol])
-        for order in self._arriving:
+        for order in self.arriving:
             book = order.book
             if book.triggers is None:
                 book.triggers = BookTriggers()
             book.triggers.add(order)
             if order.terms.trigger_by is _MARK and book.instrument.symbol not in state.marks:
                 state.marks[book.instrument.symbol] = self._mark_of(book)
-        self._arriving.clear()
+        self.arriving.clear()
 
     def _look_at(self, book: Book) -> None:
         """Compare a watched book's mark price if it differs from what was seen before."""

@@ -112,7 +112,8 @@ class AdministrationGateway:
 
     async def set_limits(self, request: schemas.LimitsRequest) -> int:
         """Set the limits of the whole exchange."""
-        return (await self._submit(SetLimits({"open_orders": request.open_orders}))).engine_seq
+        most = None if request.open_orders is None else str(request.open_orders)
+        return (await self._submit(SetLimits({"open_orders": most}))).engine_seq
 
     async def set_kill_switch(self, request: schemas.KillSwitchRequest) -> tuple[int, bool]:
         """Stop trading of a scope, or allow it again."""

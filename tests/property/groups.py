@@ -16,6 +16,11 @@ GROUPS: frozenset[str] = frozenset(
         "breaker",
         "auction",
         "batches",
+        "transfers",
+        "tiers",
+        "limits",
+        "account_settings",
+        "reduce_only",
     }
 )
 """Enabled groups: their commands are made, and their rare states must be reached."""

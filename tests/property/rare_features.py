@@ -150,15 +150,14 @@ class FeatureStates:
         self._positions[event.account_id, event.symbol] = event
         if before is None:
             return []
-        found = []
-        if before.quantity * event.quantity < 0:
+        found, was, now = [], int(before.quantity), int(event.quantity)
+        if was * now < 0:
             found.append("position through zero")
-        if before.quantity and not event.quantity:
+        if was and not now:
             found.append("position closed")
         if int(event.realized_pnl) < int(before.realized_pnl):
             found.append("loss realized")
-        is_reduced = 0 < abs(event.quantity) < abs(before.quantity)
-        if is_reduced and int(before.cost) % abs(before.quantity):
+        if 0 < abs(now) < abs(was) and int(before.cost) % abs(was):
             found.append("part of an odd cost released")
         return found
 

@@ -120,7 +120,8 @@ class ReferenceChecks(ReferenceGauges):
         for check in checks[first_number:]:
             if not keeps or check in {self._quantity, self._notional}:
                 self._pass(candidate, check)
-        self.accepted.append(Attempt(self.timestamp_ns, order.terms.account_id))
+        if self.is_counted(order.terms.account_id):
+            self.accepted.append(Attempt(self.timestamp_ns, order.terms.account_id))
         return keeps
 
     def _pass(self, candidate: Candidate, check: Callable[[Candidate], list[Verdict]]) -> None:
@@ -132,7 +133,11 @@ class ReferenceChecks(ReferenceGauges):
                 raise verdict.refusal
 
     def _count_message(self, candidate: Candidate) -> None:
-        self.messages.append(Attempt(self.timestamp_ns, candidate.account_id, candidate.terms.symbol))
+        account_id = candidate.account_id
+        if self.is_counted(account_id):
+            self.messages.append(Attempt(self.timestamp_ns, account_id))
+        if self.limit(account_id, "symbol_message_rate") is not None:
+            self.symbol_messages.append(Attempt(self.timestamp_ns, account_id, candidate.terms.symbol))
 
     def check_order(self, command: CheckOrder) -> Outcome:
         """Run every check and change nothing."""

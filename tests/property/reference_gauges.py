@@ -79,9 +79,10 @@ class ReferenceGauges(ReferenceLimits):
         return [Verdict(False, RejectReason.EXECUTION_THROTTLED, None, trip.limit, trip.prints, "count")]
 
     def _rates(self, c: Candidate) -> list[Verdict]:
+        here = self.in_second(self.symbol_messages, c.account_id, c.terms.symbol)
         return [
             *self._against(c, "message_rate", self.in_second(self.messages, c.account_id) + 1),
-            *self._against(c, "symbol_message_rate", self.in_second(self.messages, c.account_id, c.terms.symbol) + 1),
+            *self._against(c, "symbol_message_rate", here + 1),
             *self._against(c, "rejection_rate", self.in_second(self.refusals, c.account_id)),
         ]
 

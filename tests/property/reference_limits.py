@@ -25,6 +25,10 @@ from tests.property.reference_positions import AMOUNT_MAX, DAY_NS
 from tests.property.reference_records import RefOrder, Refused
 
 SECOND_NS = 10**9
+RATES = (
+    "message_rate", "symbol_message_rate", "rejection_rate",
+    "order_trade_ratio", "duplicate_window_ns", "execution_rate",
+)  # fmt: skip
 REPEATABLE_KEYS_MAX = 1_000
 """Distinct orders per account that are remembered as possible duplicates."""
 
@@ -67,8 +71,10 @@ class ReferenceLimits(ReferenceAuction):
         self.exchange_killed = False
         self.killed_symbols: set[str] = set()
         self.messages: list[Attempt] = []
+        self.symbol_messages: list[Attempt] = []
         self.accepted: list[Attempt] = []
         self.refusals: list[Attempt] = []
+        self.executions: list[Attempt] = []
         self.repeatable: list[tuple[int, int, tuple[object, ...]]] = []
         """Time, account and key of accepted orders without client_order_id, oldest first."""
         self._tripped: list[int] = []
@@ -101,7 +107,7 @@ class ReferenceLimits(ReferenceAuction):
         if command.tier is not None:
             level = self.tier_limits.setdefault(command.tier, {})
         change(level, command.changes)
-        self.say(LimitsSet(self.sequence, dict(level), command.tier))
+        self.say(LimitsSet(self.sequence, texts(level), command.tier))
         return Outcome(0, 0)
 
     def update_account(self, command: UpdateAccount) -> Outcome:
@@ -135,7 +141,7 @@ class ReferenceLimits(ReferenceAuction):
                 account_id,
                 self.accounts[account_id].status,
                 settings.tier,
-                dict(settings.limits),
+                texts(settings.limits),
                 settings.stp_group,
                 settings.restricted,
                 settings.killed,
@@ -198,18 +204,24 @@ class ReferenceLimits(ReferenceAuction):
 
     def say(self, event: Event) -> None:
         super().say(event)
-        if isinstance(event, OrderRejected | OrderAmendRejected):
+        if isinstance(event, OrderRejected | OrderAmendRejected) and self.is_counted(event.account_id):
             self.refusals.append(Attempt(self.timestamp_ns, event.account_id))
-        elif isinstance(event, OrderAccepted):
+        elif isinstance(event, OrderAccepted) and self.is_counted(event.account_id):
             terms = event.order.terms
             self.accepted.append(Attempt(self.timestamp_ns, terms.account_id))
-            if terms.client_order_id is None:
+            if terms.client_order_id is None and self.limit(terms.account_id, "duplicate_window_ns") is not None:
                 key = terms.symbol, terms.side, terms.type, terms.price, terms.quantity
                 self.repeatable.append((self.timestamp_ns, terms.account_id, key))
         elif isinstance(event, OrderFilled | OrderPartiallyFilled) and event.fill.liquidity is Liquidity.TAKER:
             self._watch_executions(event.account_id)
 
+    def is_counted(self, account_id: int) -> bool:
+        """Return whether a limit of a rate holds for the account: only then its doings are counted."""
+        return any(self.limit(account_id, name) is not None for name in RATES)
+
     def _watch_executions(self, account_id: int) -> None:
+        if self.is_counted(account_id):
+            self.executions.append(Attempt(self.timestamp_ns, account_id))
         limit, settings = self.limit(account_id, "execution_rate"), self.settings_of(account_id)
         if limit is None or settings.trip is not None:
             return
@@ -219,9 +231,8 @@ class ReferenceLimits(ReferenceAuction):
             self._tripped.append(account_id)
 
     def taker_prints(self, account_id: int) -> int:
-        """Return how often the account took in this second."""
-        prints = [each for each in self.prints_of(account_id) if each.is_taker]
-        return sum(1 for each in prints if each.timestamp_ns // SECOND_NS == self.second)
+        """Return how often the account took in this second while it was counted."""
+        return self.in_second(self.executions, account_id)
 
     @property
     def second(self) -> int:
@@ -279,17 +290,26 @@ class ReferenceLimits(ReferenceAuction):
         return self.accounts[account_id].status is AccountStatus.REDUCE_ONLY
 
 
-def check_limits(changes: Mapping[str, int | None]) -> None:
+def check_limits(changes: Mapping[str, str | None]) -> None:
     """Refuse names that are no limit, and values that are none."""
     for name, value in changes.items():
-        if name not in LIMITS or (value is not None and not 0 <= value <= AMOUNT_MAX):
+        if name not in LIMITS or (value is not None and not 0 <= number_of(value) <= AMOUNT_MAX):
             raise Refused(INVALID, name)
 
 
-def change(level: dict[str, int], changes: Mapping[str, int | None]) -> None:
+def number_of(text: str) -> int:
+    """Return the number that plain digits mean; -1 for any other text."""
+    return int(text) if text.isascii() and text.isdigit() else -1
+
+
+def texts(level: Mapping[str, int]) -> dict[str, str]:
+    return {name: str(value) for name, value in level.items()}
+
+
+def change(level: dict[str, int], changes: Mapping[str, str | None]) -> None:
     """Set the limits of a level that changed; None lifts one."""
     for name, value in changes.items():
         if value is None:
             level.pop(name, None)
         else:
-            level[name] = value
+            level[name] = int(value)

@@ -295,7 +295,7 @@ def wish(order: RefOrder, command: AmendOrder) -> RefOrder:
         changes[field] = in_steps(number, getattr(command, f"{field}_scale"), step, current)
         if number is not None and changes[field] is None:
             raise Refused(error, field)
-    if command.display_quantity is not None and (changes["display_quantity"] or 0) < 1:
+    if command.display_quantity is not None and not 1 <= (changes["display_quantity"] or 0) <= INTEGER_MAX:
         raise Refused(INVALID, "display_quantity")
     if command.trigger_price is not None and not 1 <= (changes["trigger_price"] or 0) <= INTEGER_MAX:
         raise Refused(INVALID, "trigger_price")

@@ -9,7 +9,6 @@ from app.domain.enums import Liquidity, RejectReason, Side
 from app.domain.events import Event, FeeTiersSet, FundsTransferred, OrderFilled, OrderPartiallyFilled, PositionChanged
 from app.domain.instrument import RATE_SCALE, Instrument
 from app.domain.outcomes import Outcome
-from tests.property.groups import GROUPS
 from tests.property.reference_ledger import HOUSE, ReferenceLedger
 from tests.property.reference_records import RefAccount, Refused
 
@@ -53,9 +52,6 @@ class RefPosition(NamedTuple):
 
 class ReferencePositions(ReferenceLedger):
     """Positions and figures over the prints, each worked out anew when asked for."""
-
-    positions_stated = "positions" in GROUPS
-    """Whether positions are stated as events."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -200,10 +196,9 @@ class ReferencePositions(ReferenceLedger):
             if position == self._stated_positions.get((account_id, symbol), RefPosition()):
                 continue
             self._stated_positions[account_id, symbol] = position
-            if self.positions_stated:
-                texts = str(position.cost), str(position.realized), str(position.fees)
-                seq = self.next_seq(account_id)
-                self.say(PositionChanged(seq, self.sequence, account_id, symbol, position.net, *texts))
+            texts = str(position.cost), str(position.realized), str(position.fees)
+            seq = self.next_seq(account_id)
+            self.say(PositionChanged(seq, self.sequence, account_id, symbol, str(position.net), *texts))
         self._traded.clear()
 
 

@@ -94,7 +94,7 @@ class Stream(OrderCommands, AdminCommands):
         if self._frozen and self.rng.random() < 0.1:
             return UpdateAccount(self.rng.choice(sorted(self._frozen)), AccountStatus.ACTIVE)
         if self._tight and self.rng.random() < 0.1:
-            return SetLimits({"open_orders": 5_000})
+            return SetLimits({"open_orders": "5000"})
         relief = self.relief()
         if relief is not None:
             return relief
@@ -124,7 +124,7 @@ class Stream(OrderCommands, AdminCommands):
             elif isinstance(event, AccountUpdated):
                 (self._frozen.add if event.status is AccountStatus.FROZEN else self._frozen.discard)(event.account_id)
             elif isinstance(event, LimitsSet):
-                self._tight = event.limits.get("open_orders", 100) < 100
+                self._tight = int(event.limits.get("open_orders", 100)) < 100
 
     # ---- changes of orders ---------------------------------------------------------------------
 
@@ -276,7 +276,7 @@ class Stream(OrderCommands, AdminCommands):
         return UpdateAccount(self.rng.choice((*self._accounts, 1)), status)
 
     def _limits(self) -> Command:
-        return SetLimits({"open_orders": self.rng.choice((None, 5_000, 12, 3, -1))})
+        return SetLimits({"open_orders": self.rng.choice((None, "5000", "12", "3", "-1"))})
 
     def _epoch(self) -> Command:
         self._last_epoch += self.rng.choice((0, 1))

@@ -85,7 +85,7 @@ class AdminCommands:
         """Begin with nothing stopped; the typical price and size give limits that are reached."""
         self._middle, self._lots_max = middle, lots_max
         self._killed: dict[tuple[KillSwitchScope, str | None], bool] = {}
-        self._strict: dict[str | int | None, dict[str, int]] = {}
+        self._strict: dict[str | int | None, dict[str, str]] = {}
         """Limits that are set, by tier, account, or None for the exchange."""
         self._lenient = self.rng.random() < LENIENT
         names = (*COUNTS, *NOTIONALS, *RARELY_REACHED, *RARELY_REACHED)
@@ -112,7 +112,7 @@ class AdminCommands:
                 is_limited = event.restricted or event.status is AccountStatus.REDUCE_ONLY
                 (self._restricted.add if is_limited else self._restricted.discard)(account_id)
             elif isinstance(event, PositionChanged):
-                self._positions[event.account_id, event.symbol] = event.quantity
+                self._positions[event.account_id, event.symbol] = int(event.quantity)
             elif isinstance(event, BalanceChanged):
                 self._available[event.account_id, event.asset] = event.available
 
@@ -128,7 +128,7 @@ class AdminCommands:
             UpdateAccount(account_id, AccountStatus.ACTIVE, restricted=()) for account_id in sorted(self._restricted)
         ]
         for level, limits in self._strict.items() if self._lenient else ():
-            lifted: dict[str, int | None] = {name: None for name in limits if name != "open_orders"}
+            lifted: dict[str, str | None] = {name: None for name in limits if name != "open_orders"}
             if lifted and isinstance(level, int):
                 cures.append(UpdateAccount(level, limits=lifted))
             elif lifted and not isinstance(level, int):
@@ -168,7 +168,7 @@ class AdminCommands:
         unit = self.rng.choice(list(self._listed.values())).notional_unit
         return max(1, self._middle * self._lots_max * unit // 2)
 
-    def _some_limits(self) -> dict[str, int | None]:
+    def _some_limits(self) -> dict[str, str | None]:
         rng = self.rng
         name = self._favorite or rng.choice((*COUNTS, *NOTIONALS, *NOTIONALS))
         if name in COUNTS:
@@ -176,7 +176,7 @@ class AdminCommands:
         else:
             scale = {"order_notional": (1, 2), "open_notional": (1, 2, 10), "daily_loss": (0, 1)}.get(name, (2, 10, 40))
             value = min(10**30, self._typical() * rng.choice(scale) // rng.choice((1, 1, 3)))
-        choices: tuple[dict[str, int | None], ...] = ({name: None}, {name: -1}, {"odd": 1}, {name: value})
+        choices: tuple[dict[str, str | None], ...] = ({name: None}, {name: "-1"}, {"odd": "1"}, {name: str(value)})
         return rng.choices(choices, (1, 1, 1, 5))[0]
 
     def _risk_limits(self) -> Command:

@@ -17,8 +17,8 @@ from tests.property.duel import Run, run_seed
 from tests.property.rare_states import EXPECTED
 from tests.property.shrinking import explain, shrunk
 
-SEEDS = range(int(os.environ.get("ORDERWIRE_SEEDS", "40")))
-COMMANDS = 800
+SEEDS = range(int(os.environ.get("ORDERWIRE_SEEDS", "200")))
+COMMANDS = 500
 
 
 @cache

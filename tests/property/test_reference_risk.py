@@ -88,7 +88,7 @@ def order(account_id: int, side: Side, quantity: int, price: int, **terms: Any) 
 
 def test_order_notional_passes_at_its_limit_and_trips_beyond() -> None:
     exchange = Exchange()
-    exchange.do(SetLimits({"order_notional": 100}))
+    exchange.do(SetLimits({"order_notional": "100"}))
     assert exchange.refusal(ANN, BUY, 10, 10) is None
     assert exchange.refusal(ANN, BUY, 101, 1) == ("order_notional_limit", "100", "101", "Q")
 
@@ -97,7 +97,7 @@ def test_open_notional_adds_up_both_sides() -> None:
     exchange = Exchange()
     exchange.place(ANN, BUY, 5, 8)
     exchange.place(ANN, SELL, 2, 10)
-    exchange.do(SetLimits({"open_notional": 70}))
+    exchange.do(SetLimits({"open_notional": "70"}))
     assert exchange.refusal(ANN, BUY, 5, 2) is None
     assert exchange.refusal(ANN, BUY, 11, 1) == ("open_notional_limit", "70", "71", "Q")
     assert exchange.refusal(BOB, BUY, 70, 1) is None
@@ -107,7 +107,7 @@ def test_daily_notional_counts_what_traded_today_and_what_is_open() -> None:
     exchange = Exchange()
     exchange.trade(ANN, 6, 10)
     exchange.place(ANN, BUY, 5, 4)
-    exchange.do(SetLimits({"daily_notional": 100}))
+    exchange.do(SetLimits({"daily_notional": "100"}))
     assert exchange.refusal(ANN, BUY, 20, 1) is None
     assert exchange.refusal(ANN, BUY, 21, 1) == ("daily_notional_limit", "100", "101", "Q")
     exchange.wait(DAY_NS)
@@ -119,10 +119,10 @@ def test_position_notional_counts_orders_of_the_side_and_lets_a_smaller_position
     exchange = Exchange()
     exchange.trade(ANN, 6, 10)
     exchange.place(ANN, BUY, 2, 3)
-    exchange.do(SetLimits({"position_notional": 100}))
+    exchange.do(SetLimits({"position_notional": "100"}))
     assert exchange.refusal(ANN, BUY, 2, 9) is None
     assert exchange.refusal(ANN, BUY, 3, 9) == ("position_limit", "100", "110", "Q")
-    exchange.do(SetLimits({"position_notional": 1}))
+    exchange.do(SetLimits({"position_notional": "1"}))
     assert exchange.refusal(ANN, SELL, 12, 20) is None, "from 6 to -6 is no larger"
     assert exchange.refusal(ANN, SELL, 13, 20) == ("position_limit", "1", "70", "Q")
 
@@ -133,9 +133,9 @@ def test_daily_loss_is_realized_today_after_fees_and_spares_reduce_only() -> Non
     exchange.place(BOB, BUY, 5, 8)
     exchange.place(ANN, SELL, 5, 8)  # 10 lost, fee 4
     assert exchange.model.profit_today(ANN, "Q") == -24
-    exchange.do(SetLimits({"daily_loss": 24}))
+    exchange.do(SetLimits({"daily_loss": "24"}))
     assert exchange.refusal(ANN, BUY, 1, 1) is None
-    exchange.do(SetLimits({"daily_loss": 23}))
+    exchange.do(SetLimits({"daily_loss": "23"}))
     assert exchange.refusal(ANN, BUY, 1, 1) == ("daily_loss_limit", "23", "24", "Q")
     assert exchange.refusal(ANN, SELL, 5, 9, reduce_only=True) is None
     exchange.wait(DAY_NS)
@@ -144,7 +144,7 @@ def test_daily_loss_is_realized_today_after_fees_and_spares_reduce_only() -> Non
 
 def test_message_rate_counts_refused_orders_too_and_starts_anew_each_second() -> None:
     exchange = Exchange()
-    exchange.do(SetLimits({"message_rate": 3}))
+    exchange.do(SetLimits({"message_rate": "3"}))
     for _ in range(2):
         assert exchange.refusal(ANN, BUY, 1, 1) is None
     assert exchange.refusal(ANN, BUY, 10**7, 1) == ("insufficient_balance", "1000000", "10000000", "Q")
@@ -157,7 +157,7 @@ def test_message_rate_counts_refused_orders_too_and_starts_anew_each_second() ->
 
 def test_rejections_of_a_second_are_limited() -> None:
     exchange = Exchange()
-    exchange.do(SetLimits({"rejection_rate": 1}))
+    exchange.do(SetLimits({"rejection_rate": "1"}))
     for _ in range(2):
         assert exchange.refusal(ANN, BUY, 1, 1) is None
         exchange.model.apply(order(ANN, BUY, 10**7, 1))
@@ -168,7 +168,7 @@ def test_rejections_of_a_second_are_limited() -> None:
 
 def test_order_trade_ratio_counts_from_the_hundredth_order_of_a_day() -> None:
     exchange = Exchange()
-    exchange.do(SetLimits({"order_trade_ratio": 50}))
+    exchange.do(SetLimits({"order_trade_ratio": "50"}))
     exchange.trade(ANN, 1, 5)
     exchange.trade(ANN, 1, 5)
     for _ in range(97):
@@ -178,14 +178,14 @@ def test_order_trade_ratio_counts_from_the_hundredth_order_of_a_day() -> None:
     assert exchange.refusal(ANN, BUY, 1, 1) == ("order_trade_ratio", "100", "101", "count")
     exchange.place(BOB, SELL, 1, 1)
     assert exchange.refusal(ANN, BUY, 1, 1) is None, "three prints allow 150"
-    exchange.do(SetLimits({"order_trade_ratio": 1}))
+    exchange.do(SetLimits({"order_trade_ratio": "1"}))
     exchange.wait(DAY_NS)
     assert exchange.refusal(ANN, BUY, 1, 1) is None
 
 
 def test_a_repeated_order_is_refused_within_the_window() -> None:
     exchange = Exchange()
-    exchange.do(SetLimits({"duplicate_window_ns": 500}))
+    exchange.do(SetLimits({"duplicate_window_ns": "500"}))
     exchange.place(ANN, BUY, 2, 3)
     exchange.wait(499)
     assert exchange.refusal(ANN, BUY, 2, 3) == ("duplicate_order", "500", "499", "ns")
@@ -198,7 +198,7 @@ def test_a_repeated_order_is_refused_within_the_window() -> None:
 
 def test_executions_beyond_their_rate_throttle_the_account_until_it_is_released() -> None:
     exchange = Exchange()
-    exchange.do(SetLimits({"execution_rate": 2}))
+    exchange.do(SetLimits({"execution_rate": "2"}))
     exchange.trade(ANN, 1, 5)
     exchange.trade(ANN, 1, 5)
     assert exchange.refusal(ANN, BUY, 1, 1) is None
@@ -214,9 +214,9 @@ def test_executions_beyond_their_rate_throttle_the_account_until_it_is_released(
 
 def test_the_tightest_of_three_levels_holds() -> None:
     exchange = Exchange()
-    exchange.do(SetLimits({"order_notional": 100, "duplicate_window_ns": 5}))
-    exchange.do(SetLimits({"order_notional": 50, "duplicate_window_ns": 7}, tier="slow"))
-    exchange.do(UpdateAccount(ANN, tier="slow", limits={"order_notional": 60}))
+    exchange.do(SetLimits({"order_notional": "100", "duplicate_window_ns": "5"}))
+    exchange.do(SetLimits({"order_notional": "50", "duplicate_window_ns": "7"}, tier="slow"))
+    exchange.do(UpdateAccount(ANN, tier="slow", limits={"order_notional": "60"}))
     limit = exchange.model.limit
     assert (limit(ANN, "order_notional"), limit(BOB, "order_notional")) == (50, 100)
     assert (limit(ANN, "duplicate_window_ns"), limit(BOB, "duplicate_window_ns")) == (7, 5)
@@ -228,7 +228,7 @@ def test_the_tightest_of_three_levels_holds() -> None:
 @pytest.mark.parametrize("name", ["order_notionals", "name"])
 def test_unknown_limits_are_refused(name: str) -> None:
     model = Exchange().model
-    model.apply(SetLimits({name: 1}))
+    model.apply(SetLimits({name: "1"}))
     assert model.outcome.rejection is not None
     assert (model.outcome.rejection.reason, model.outcome.rejection.field) == (RejectReason.INVALID_REQUEST, name)
 
@@ -376,7 +376,7 @@ def test_breaker_measures_against_the_price_a_window_ago() -> None:
 def test_amend_counts_what_it_replaces_only_once() -> None:
     exchange = Exchange()
     exchange.place(ANN, BUY, 5, 10)
-    exchange.do(SetLimits({"open_notional": 60}))
+    exchange.do(SetLimits({"open_notional": "60"}))
     placed = exchange.model.open[0]
     wished = exchange.model.candidate(placed.terms).order
     wished.order_id, wished.quantity = placed.order_id, 6

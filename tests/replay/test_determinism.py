@@ -14,7 +14,7 @@ from tests.replay import golden_journal
 from tests.replay.journals import Replayed, Row, apply_row, random_restarts, record_journal, replay
 
 ROOT = Path(__file__).parents[2]
-JOURNALS = 10
+JOURNALS = 50
 COMMANDS = 1_000
 HASH_SEEDS = ("0", "1", "4242")
 

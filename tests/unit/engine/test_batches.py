@@ -211,7 +211,7 @@ def test_order_of_an_atomic_batch_finds_available_what_those_before_it_left() ->
 
 def test_order_of_an_atomic_batch_counts_those_before_it_as_open() -> None:
     engine = engine_with()
-    accepted(engine, SetLimits({"open_orders": 2}))
+    accepted(engine, SetLimits({"open_orders": "2"}))
     orders = [buy(quantity=1, price=price) for price in (10, 9, 8)]
     found = results(engine, batch(*orders, atomic=True))
     assert found[2].rejection is not None

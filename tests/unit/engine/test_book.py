@@ -25,8 +25,7 @@ class Shelf:
     def add(self, order_id: int, side: Side, price: int, quantity: int) -> None:
         terms = PlaceOrder(ALICE, SYMBOL, side, OrderType.LIMIT, quantity, price)
         state = OrderState(order_id, terms, OrderStatus.OPEN, 1, price, quantity, 0, 0, 0, None, 0, 0, 0)
-        account = Account(ALICE, "alice")
-        order = Order(state, account, self.book, account.balance(QUOTE), self.book.rates)
+        order = Order(state, Account(ALICE, "alice").position(self.book), self.book.rates)
         self.orders[order_id] = order
         self.book.side(side).add(order)
 

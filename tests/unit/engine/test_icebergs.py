@@ -162,8 +162,8 @@ def test_a_plain_order_becomes_an_iceberg() -> None:
     assert engine.outcome.order.display_quantity == 4
 
 
-@pytest.mark.parametrize("display", [0, -1])
-def test_a_display_quantity_is_at_least_one_lot(display: int) -> None:
+@pytest.mark.parametrize("display", [0, -1, 2**63])
+def test_a_display_quantity_is_at_least_one_lot_and_fits_an_integer(display: int) -> None:
     assert refused(engine_with([iceberg()]), amend(1, display_quantity=display)).field == "display_quantity"
 
 

@@ -144,7 +144,7 @@ def test_transfer_is_stated_signed() -> None:
 
 
 def test_negative_limit_is_refused() -> None:
-    assert refused(engine_with(), SetLimits({"open_orders": -1})).field == "open_orders"
+    assert refused(engine_with(), SetLimits({"open_orders": "-1"})).field == "open_orders"
 
 
 def test_epoch_only_rises_and_restarts_the_books_sequences() -> None:

@@ -269,7 +269,7 @@ def test_low_edge_of_the_band_is_never_below_one_tick() -> None:
 
 def test_open_order_limit_trips_at_one_more_and_frees_with_a_cancel() -> None:
     engine = engine_with()
-    accepted(engine, SetLimits({"open_orders": 2}))
+    accepted(engine, SetLimits({"open_orders": "2"}))
     accepted(engine, buy(quantity=1, price=1))
     accepted(engine, buy(quantity=1, price=1))
     rejection = refused(engine, buy(quantity=1, price=1))
@@ -283,7 +283,7 @@ def test_open_order_limit_trips_at_one_more_and_frees_with_a_cancel() -> None:
 
 def test_lifted_open_order_limit_admits_any_number() -> None:
     engine = engine_with()
-    accepted(engine, SetLimits({"open_orders": 0}))
+    accepted(engine, SetLimits({"open_orders": "0"}))
     assert reason_of(engine, buy(quantity=1, price=1)) == "open_order_limit"
     accepted(engine, SetLimits({"open_orders": None}))
     accepted(engine, buy(quantity=1, price=1))
@@ -295,7 +295,7 @@ def test_lifted_open_order_limit_admits_any_number() -> None:
 def test_first_failing_check_names_the_refusal() -> None:
     """A halted instrument, a frozen account, a bad form, a bad quantity, a bad price, a full list, no money."""
     engine = engine_with(balances={ALICE: {BASE: 1}, BOB: {QUOTE: RICH}}, max_quantity=5, **BAND)
-    accepted(engine, SetLimits({"open_orders": 0}))
+    accepted(engine, SetLimits({"open_orders": "0"}))
     accepted(engine, UpdateAccount(ALICE, AccountStatus.FROZEN))
     accepted(engine, update(status="halted"))
     bad = buy(ALICE, quantity=6, price=500, expire_ns=1)
@@ -307,7 +307,7 @@ def test_first_failing_check_names_the_refusal() -> None:
     found.append(reason_of(engine, buy(ALICE, quantity=6, price=500)))
     found.append(reason_of(engine, buy(ALICE, quantity=5, price=500)))
     found.append(reason_of(engine, buy(ALICE, quantity=5, price=100)))
-    accepted(engine, SetLimits({"open_orders": 1}))
+    accepted(engine, SetLimits({"open_orders": "1"}))
     found.append(reason_of(engine, buy(ALICE, quantity=5, price=100)))
     assert found == [
         "instrument_halted", "account_frozen", "invalid_request", "quantity_out_of_range", "price_band",

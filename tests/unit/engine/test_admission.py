@@ -6,8 +6,11 @@ import pytest
 
 from app.domain.commands import PlaceOrder, SetLimits, UpdateAccount
 from app.domain.enums import AccountStatus, InstrumentStatus, OrderType, PostOnly, Side, TimeInForce
-from app.engine import forms, risk
+from app.domain.limits import LIMITS
+from app.engine import controls, forms, risk
+from app.engine.admission import admits_plainly
 from app.engine.bounds import INTEGER_MAX, Bounds
+from app.engine.controls import Attempt
 from app.engine.engine import Engine
 from tests.unit.engine.builders import ALICE, BOB, PERCENT, SYMBOL, accepted, buy, engine_with, sell, update
 
@@ -35,7 +38,12 @@ def random_engine(choice: random.Random) -> Engine:
         engine.apply(update(status=choice.choice(list(InstrumentStatus))))
     if choice.random() < 0.1:
         engine.apply(UpdateAccount(ALICE, AccountStatus.FROZEN))
-    engine.apply(SetLimits({"open_orders": choice.choice((None, 0, 1, 5_000))}))
+    engine.apply(SetLimits({"open_orders": choice.choice((None, "0", "1", "5000"))}))
+    if choice.random() < 0.6:
+        names = choice.sample(sorted(LIMITS.keys() - {"open_orders"}), 3)
+        engine.apply(SetLimits({name: str(choice.choice((0, 1, 100, 5_000, 10**12))) for name in names}))
+    if choice.random() < 0.1:
+        engine.apply(UpdateAccount(ALICE, restricted=(SYMBOL,)))
     return engine
 
 
@@ -53,15 +61,25 @@ def random_terms(choice: random.Random) -> PlaceOrder:
 
 
 def ordered_checks_pass(terms: PlaceOrder, engine: Engine) -> bool:
+    """Run every check but funds; counts the message, if anything is counted."""
     assert terms.price is not None
-    account, book = engine.state.accounts[ALICE], engine.state.books[SYMBOL]
+    state = engine.state
+    account, book = state.accounts[ALICE], state.books[SYMBOL]
+    attempt = Attempt(account, book, terms, terms.side is Side.BUY, terms.price, terms.quantity)
     found = (
+        controls.check_restricted(account, book),
         risk.check_status(book, account, terms),
-        forms.check_form(terms, book, engine.state.timestamp_ns),
+        controls.check_reduce_only(account, book, terms, terms.quantity, None),
+        controls.check_throttle(account),
+        controls.check_rates(state, account, book),
+        controls.check_ratio(state, account, book),
+        controls.check_duplicate(state, account, book, terms),
+        forms.check_form(terms, book, state.timestamp_ns),
         risk.check_numbers(book.instrument, terms.price, terms.quantity),
         risk.check_sums(book, terms.side, terms.price, terms.quantity),
         risk.check_band(book, terms.price),
-        risk.check_open_orders(account, engine.state.open_orders_max),
+        controls.check_open_orders(state, attempt),
+        controls.check_exposure(state, attempt),
     )
     return all(rejection is None for rejection in found)
 
@@ -73,14 +91,14 @@ def test_quick_admission_and_ordered_checks_agree(seed: int) -> None:
     account, book = engine.state.accounts[ALICE], engine.state.books[SYMBOL]
     # Without a last trade the band follows the mid, and the ordered checks decide alone.
     follows = book.last_price is not None or book.instrument.price_band is None
+    is_free = book.instrument.status is InstrumentStatus.OPEN and not account.restricted
     for _ in range(ORDERS):
         terms = random_terms(choice)
-        assert terms.price is not None
-        quick = risk.admits_plainly(terms, terms.price, account, book, engine.state.open_orders_max)
+        quick = admits_plainly(terms, account, book, engine.state)
         passes = ordered_checks_pass(terms, engine)
         assert passes or not quick, f"seed {seed}: {terms} is admitted and breaks a rule"
         is_plain = terms.type is OrderType.LIMIT and terms.time_in_force in PLAIN and terms.post_only is None
-        if is_plain and follows and book.instrument.status is InstrumentStatus.OPEN:
+        if is_plain and follows and is_free:
             assert quick == passes, f"seed {seed}: {terms} passes every check and is not admitted at once"
 
 

@@ -1,0 +1,149 @@
+"""Limits by level, resolved for an account, and what is counted against those that limit a rate.
+
+A limit may be set for the exchange, for a tier of accounts and for an account; the tightest that is
+set holds. What a rate is made of is counted as long as a limit of a rate holds for the account; messages by
+symbol and the orders that a duplicate would repeat, as long as their own limit does. A limit that is
+set later starts from nothing.
+"""
+
+from typing import NamedTuple
+
+from app.domain.commands import PlaceOrder
+from app.domain.limits import LIMIT_MAX, LIMITS
+from app.engine.state import Account, State
+
+RECENT_ORDERS_MAX = 1_000
+"""Distinct orders of an account that are remembered as what a duplicate would repeat."""
+NO_LIMIT = 10 * LIMIT_MAX
+"""Stands for a limit that is not set: nothing reaches it."""
+COUNTED = (
+    "message_rate",
+    "symbol_message_rate",
+    "rejection_rate",
+    "order_trade_ratio",
+    "duplicate_window_ns",
+    "execution_rate",
+)
+"""Limits that need counts."""
+
+
+class Trip(NamedTuple):
+    """How an account came to be throttled: the limit, and its prints in that second."""
+
+    limit: int
+    prints: int
+
+
+class Gate:
+    """The limits that hold for an account; NO_LIMIT where none is set."""
+
+    __slots__ = (*LIMITS, "counts_symbols", "is_counted", "is_plain", "remembers_orders", "values", "version")
+
+    message_rate: int
+    symbol_message_rate: int
+    rejection_rate: int
+    order_trade_ratio: int
+    duplicate_window_ns: int
+    execution_rate: int
+    open_orders: int
+    symbol_open_orders: int
+    order_notional: int
+    open_notional: int
+    daily_notional: int
+    position_notional: int
+    daily_loss: int
+
+    def __init__(self, values: dict[str, int], version: int) -> None:
+        self.values = values
+        """Limits that are set."""
+        self.version = version
+        """Of the levels that they were taken from."""
+        for name in LIMITS:
+            setattr(self, name, values.get(name, NO_LIMIT))
+        self.is_counted = any(name in values for name in COUNTED)
+        self.counts_symbols = "symbol_message_rate" in values
+        self.remembers_orders = "duplicate_window_ns" in values
+        self.is_plain = not values.keys() - {"open_orders"}
+        """Whether at most the number of open orders is limited."""
+
+
+class Counts:
+    """What an account did in this second and today, as far as a limit asks."""
+
+    __slots__ = ("accepted", "day", "executions", "messages", "recent", "rejections", "second", "symbols")
+
+    def __init__(self) -> None:
+        self.second = -1
+        """Second of command time that the next four are of."""
+        self.messages = 0
+        self.symbols: dict[str, int] = {}
+        """Messages by symbol."""
+        self.rejections = 0
+        self.executions = 0
+        """Prints that the account took."""
+        self.day = -1
+        """UTC day that `accepted` is of."""
+        self.accepted = 0
+        """Orders and amends."""
+        self.recent: dict[tuple[object, ...], int] = {}
+        """When an order without client_order_id was accepted last, by what it was; the oldest first."""
+
+    def begin_second(self, second: int) -> None:
+        """Let another second be this one."""
+        self.second = second
+        self.messages = self.rejections = self.executions = 0
+        self.symbols.clear()
+
+    def message(self, symbol: str, gate: Gate) -> None:
+        """Count a message of this second."""
+        self.messages += 1
+        if gate.counts_symbols:
+            self.symbols[symbol] = self.symbols.get(symbol, 0) + 1
+
+    def accept(self, terms: PlaceOrder | None, gate: Gate, state: State) -> None:
+        """Count an accepted order, or an amend (None)."""
+        if self.day != state.day:
+            self.day, self.accepted = state.day, 0
+        self.accepted += 1
+        if gate.remembers_orders and terms is not None and terms.client_order_id is None:
+            key, recent = likeness(terms), self.recent
+            recent.pop(key, None)
+            recent[key] = state.timestamp_ns
+            if len(recent) > RECENT_ORDERS_MAX:
+                del recent[next(iter(recent))]
+
+
+def likeness(terms: PlaceOrder) -> tuple[object, ...]:
+    """Return what makes two orders of an account look like one that was sent twice."""
+    return terms.symbol, terms.side, terms.type, terms.price, terms.quantity
+
+
+def resolve(state: State, account: Account) -> Gate:
+    """Return the limits that hold for an account, taken from the levels anew."""
+    values: dict[str, int] = {}
+    tier = {} if account.tier is None else state.tier_limits[account.tier]
+    for name, info in LIMITS.items():
+        found = [level[name] for level in (state.exchange_limits, tier, account.limits) if name in level]
+        if found:
+            values[name] = max(found) if info.tightest_is_largest else min(found)
+    gate = account.gate = Gate(values, state.limits_version)
+    if gate.is_counted and account.counts is None:
+        account.counts = Counts()
+    return gate
+
+
+def gate_of(state: State, account: Account) -> Gate:
+    """Return the limits that hold for an account."""
+    gate = account.gate
+    return gate if gate is not None and gate.version == state.limits_version else resolve(state, account)
+
+
+def counts_of(state: State, account: Account) -> Counts | None:
+    """Return the account's counts of this second, or None if nothing is counted for it."""
+    if not gate_of(state, account).is_counted:
+        return None
+    counts = account.counts
+    assert counts is not None, f"account {account.account_id} has limits of rates and no counts"
+    if counts.second != state.second:
+        counts.begin_second(state.second)
+    return counts

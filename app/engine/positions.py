@@ -1,0 +1,158 @@
+"""What an account has in one instrument: its position, its open orders there, and what it turned over.
+
+A position follows prints alone: bought and sold lots, what the net lots cost, what closing brought.
+Sums of open orders are kept up with every order event, so that no check has to walk the orders.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.engine.book import Book
+    from app.engine.state import Account, Balance, Order
+
+VOLUME_DAYS = 30
+"""UTC days before today whose turnover a fee tier looks at."""
+
+
+class Turnover:
+    """What an account traded in one quote asset, today and on the days before, and what its open orders are worth."""
+
+    __slots__ = ("day", "days", "notional", "open_notional", "prints", "profit", "volume")
+
+    def __init__(self) -> None:
+        self.day = -1
+        """UTC day that the figures of today are of."""
+        self.notional = 0
+        self.prints = 0
+        """Each side of each print counts one."""
+        self.profit = 0
+        """Realized today, less today's fees."""
+        self.days: dict[int, int] = {}
+        """Notional of the days before, oldest first; none older than VOLUME_DAYS."""
+        self.volume = 0
+        """Their sum."""
+        self.open_notional = 0
+        """Remaining lots of open orders at their prices."""
+
+    def begin_day(self, day: int) -> None:
+        """Let another UTC day be today."""
+        if self.notional:
+            self.days[self.day] = self.notional
+        self.day = day
+        self.notional = self.prints = self.profit = 0
+        oldest = day - VOLUME_DAYS
+        for past in [past for past in self.days if past < oldest]:
+            del self.days[past]
+        self.volume = sum(self.days.values())
+
+
+class Position:
+    """Lots and money of an account in one instrument; amounts in quote units."""
+
+    __slots__ = (
+        "account",
+        "base",
+        "book",
+        "buying",
+        "cost",
+        "fees",
+        "net",
+        "open_orders",
+        "quote",
+        "realized",
+        "reducing",
+        "selling",
+        "stated",
+        "touched",
+        "turnover",
+    )
+
+    def __init__(self, account: Account, book: Book) -> None:
+        self.account = account
+        self.book = book
+        self.base: Balance = account.balance(book.base)
+        self.quote: Balance = account.balance(book.quote)
+        self.turnover = account.turnover(book.quote)
+        self.net = 0
+        """Lots bought less lots sold."""
+        self.cost = 0
+        """What the net lots cost, or brought when sold, without fees."""
+        self.realized = 0
+        self.fees = 0
+        self.buying = 0
+        """Remaining lots of open buys, and of open sells."""
+        self.selling = 0
+        self.open_orders = 0
+        self.reducing: dict[int, Order] | None = None
+        """Open reduce-only orders by id; None until there was one."""
+        self.stated = (0, 0, 0, 0)
+        """Net, cost, realized and fees as the last event says."""
+        self.touched = False
+
+    @property
+    def figures(self) -> tuple[int, int, int, int]:
+        """Net lots, cost, realized and fees."""
+        return self.net, self.cost, self.realized, self.fees
+
+    def enter(self, order: Order) -> None:
+        """Count a new open order."""
+        self.open_orders += 1
+        self.add(order, order.remaining)
+        if order.state.terms.reduce_only:
+            if self.reducing is None:
+                self.reducing = {}
+            self.reducing[order.order_id] = order
+
+    def withdraw(self, order: Order) -> None:
+        """Count an order no more that was counted and not accepted."""
+        self.open_orders -= 1
+        self.add(order, -order.remaining)
+        if self.reducing is not None:
+            self.reducing.pop(order.order_id, None)
+
+    def add(self, order: Order, lots: int) -> None:
+        """Let an order have more lots open, or fewer (negative)."""
+        if order.is_buy:
+            self.buying += lots
+        else:
+            self.selling += lots
+        self.turnover.open_notional += lots * order.price * self.book.notional_unit
+
+    def trade(self, order: Order, quantity: int, notional: int, fee: int, day: int) -> None:
+        """Take in one side of a print: what it closes is released in proportion, the rest opens."""
+        turnover, net = self.turnover, self.net
+        if turnover.day != day:
+            turnover.begin_day(day)
+        open_notional = quantity * order.price * self.book.notional_unit
+        turnover.open_notional -= open_notional
+        realized = 0
+        if order.is_buy:
+            self.buying -= quantity
+            self.net = net + quantity
+            if net >= 0:
+                self.cost += notional
+            else:
+                realized = -self._close(quantity, notional, -net)
+        else:
+            self.selling -= quantity
+            self.net = net - quantity
+            if net <= 0:
+                self.cost += notional
+            else:
+                realized = self._close(quantity, notional, net)
+        self.realized += realized
+        self.fees += fee
+        turnover.notional += notional
+        turnover.prints += 1
+        turnover.profit += realized - fee
+
+    def _close(self, quantity: int, notional: int, held: int) -> int:
+        """Release what a print closes of the held lots; returns what closing was worth above their cost."""
+        closed = quantity if quantity < held else held
+        released = self.cost if closed == held else self.cost * closed // held
+        # Exact: a notional is a whole number of quote units per lot.
+        share = notional if closed == quantity else notional // quantity * closed
+        self.cost += notional - share - released
+        return share - released
