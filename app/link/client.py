@@ -22,6 +22,7 @@ from app.domain.outcomes import Outcome
 from app.errors import ApiError, LinkError
 from app.link.frames import (
     BEAT_INTERVAL_S,
+    BUSY_RETRY_MS,
     DEADLINE_DEFAULT_MS,
     HANDSHAKE_TIMEOUT_S,
     NONCE_BYTES,
@@ -47,12 +48,16 @@ from app.link.frames import (
     leader_proof,
     replica_proof,
 )
-from app.link.pending import Pending, resendable
+from app.link.pending import Pending, is_cancel, resendable
 from app.protocol.modes import Finding
 from app.protocol.ports import BookView
 
 PENDING_MAX = 10_000
 """Requests without an answer that a replica keeps; beyond it 503."""
+CANCEL_RESERVE = PENDING_MAX // 10
+"""Of these, places that only cancels may take."""
+HOLD_S = 0.01
+"""How long a replica keeps new orders back after the leader had no room: its queue holds several times that."""
 CONNECT_WAIT_MAX_S = 1.0
 """How long a command waits for a leader before it answers `engine_unavailable`."""
 BACKOFF_FIRST_S = 0.02
@@ -139,6 +144,7 @@ class LinkClient:
         self._request_id = 0
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._held_until = 0.0
         self.term = 0
         self.epoch = 0
         self.head_seq = 0
@@ -188,6 +194,7 @@ class LinkClient:
         Raises ApiError: engine_unavailable (not executed), execution_unknown, deadline_exceeded (not executed).
         """
         budget = DEADLINE_DEFAULT_MS if deadline_ms is None else deadline_ms
+        self._require_room(command)
         request_id, pending = self._enqueue(_encode(command), budget / 1000, resendable(command))
         # Not a timeout context: that and a callback on the future would cost half of this call.
         timer = self._loop.call_at(pending.deadline, self._fail, request_id)
@@ -211,10 +218,17 @@ class LinkClient:
         assert isinstance(answer, EngineStatus)
         return answer
 
+    def _require_room(self, command: Command) -> None:
+        """Refuse here what the leader would refuse: at ten times its capacity, refusing must not be its work."""
+        if is_cancel(command):
+            if len(self._pending) < PENDING_MAX:
+                return
+        elif len(self._pending) < PENDING_MAX - CANCEL_RESERVE and self._loop.time() >= self._held_until:
+            return
+        raise ApiError("engine_unavailable", "the engine is busy", retry_after_ms=BUSY_RETRY_MS)
+
     def _enqueue(self, command: bytes, budget_s: float, can_resend: bool) -> tuple[int, Pending]:
         """Register a command and write it at once when connected, so that call order is send order."""
-        if len(self._pending) >= PENDING_MAX:
-            raise ApiError("engine_unavailable", "too many commands are waiting", retry_after_ms=100)
         if not self._ready.is_set():
             self._require_patience()
         loop = self._loop
@@ -282,6 +296,8 @@ class LinkClient:
         if isinstance(reply, Answer):
             self._settle(reply.request_id, _outcome.decode(reply.outcome))
         elif isinstance(reply, Refusal):
+            if reply.code == "engine_unavailable":
+                self._held_until = self._loop.time() + HOLD_S * random.uniform(0.5, 1.0)  # noqa: S311 (jitter)
             self._settle(reply.request_id, ApiError(reply.code, reply.detail, retry_after_ms=reply.retry_after_ms))
         elif isinstance(reply, Beat):
             self.head_seq, self.findings = reply.head_seq, reply.findings

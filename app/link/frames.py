@@ -25,6 +25,8 @@ BEAT_INTERVAL_S = 0.5
 SILENCE_MAX_S = 1.75
 """A peer that said nothing for so long is taken for dead."""
 DEADLINE_DEFAULT_MS = 5_000
+BUSY_RETRY_MS = 100
+"""When a client that was refused for a full queue may come back."""
 
 _LENGTH = struct.Struct(">I")
 

@@ -6,6 +6,8 @@ from typing import Any
 from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, Deposit, PlaceOrder, Withdraw
 from app.errors import ApiError
 
+_CANCELS = (CancelOrder, CancelAll)
+
 
 class Pending:
     """One request; `command` is None for a query."""
@@ -29,6 +31,11 @@ class Pending:
             "the command may or may not have been executed; ask by its natural key, or repeat it if it has one",
             retryable=self.resendable,
         )
+
+
+def is_cancel(command: Command) -> bool:
+    """Return whether the command only takes risk out of the market: every queue keeps places for these."""
+    return isinstance(command, _CANCELS)
 
 
 def resendable(command: Command) -> bool:

@@ -7,17 +7,16 @@ view and the bus change only after the commit. If an append fails the process st
 
 import asyncio
 import time
-from collections import deque
 from typing import NamedTuple, Protocol
 
 import msgspec
 import structlog
 
-from app.domain.commands import CancelAll, CancelOrder, Command, PlaceOrder, Tick
+from app.domain.commands import Command, PlaceOrder, Tick
 from app.domain.events import EpochStarted, InstrumentListed
 from app.domain.outcomes import Outcome
 from app.engine.engine import ENGINE_VERSION, Engine, Sealed
-from app.link.frames import Answer, EngineStatus, StatusAnswer, Submit, encode_frame
+from app.link.frames import BUSY_RETRY_MS, Answer, EngineStatus, StatusAnswer, Submit, encode_frame
 from app.link.server import Connection, refusal
 from app.protocol.modes import Finding
 from app.protocol.ports import BookView, BusEntry
@@ -34,13 +33,11 @@ from app.sequencer.batch import build_record
 from app.sequencer.clock import LeaderClock
 from app.sequencer.modes import LeaderModes
 from app.sequencer.publisher import Publisher
+from app.sequencer.queue import CommandQueue, Queued
 from app.sequencer.view import PublisherView
 from app.stages import TIMES, Stage
 from app.storage.journal import Journal, JournalRow
 
-QUEUE_COMMANDS_MAX = 10_000
-CANCEL_RESERVE = QUEUE_COMMANDS_MAX // 10
-"""Places in the queue that only cancels may take, so that overload never locks risk in."""
 APPLY_SLICE_S = 0.01
 """Longest stretch of applying before the loop looks at its sockets again."""
 BEAT_IDLE_S = 0.25
@@ -53,17 +50,6 @@ TICK_DATA = encode(TICK)
 _QUEUE_TIMES, _APPLY_TIMES = TIMES[Stage.QUEUE], TIMES[Stage.APPLY]
 
 log = structlog.get_logger(__name__)
-
-
-class Queued(NamedTuple):
-    """A command on its way in."""
-
-    command: Command
-    data: bytes
-    received: float
-    deadline: float
-    request_id: int
-    connection: Connection | None
 
 
 class HashedState(NamedTuple):
@@ -124,7 +110,7 @@ class Sequencer:
         self._view = PublisherView()
         state = engine.state
         self._view.load(state.books, head_seq=state.sequence, epoch=state.epoch, timestamp_ns=state.timestamp_ns)
-        self._queue: deque[Queued] = deque()
+        self._queue = CommandQueue()
         self._wake = asyncio.Event()
         self._commands: list[bytes] = []
         self._answers: list[tuple[Connection, int, Outcome]] = []
@@ -165,11 +151,8 @@ class Sequencer:
         except msgspec.DecodeError:
             connection.send(refusal(request, "invalid_request", "the engine cannot read the command"))
             return
-        room = QUEUE_COMMANDS_MAX
-        if not isinstance(command, CancelOrder | CancelAll):
-            room -= CANCEL_RESERVE
-        if self._stopping or len(self._queue) >= room:
-            connection.send(refusal(request, "engine_unavailable", "the engine's queue is full", 100))
+        if self._stopping or not self._queue.has_room(command):
+            connection.send(refusal(request, "engine_unavailable", "the engine's queue is full", BUSY_RETRY_MS))
             return
         now, modes = time.monotonic(), self._modes
         if modes.asked_s is not None and not modes.commits_at(now):
@@ -297,7 +280,9 @@ class Sequencer:
             _QUEUE_TIMES.add(longest)
             if applied > 1:
                 _QUEUE_TIMES.add((waited - longest) / (applied - 1), applied - 1)
-            _APPLY_TIMES.add((time.monotonic() - started) / applied, applied)
+            seconds = time.monotonic() - started
+            _APPLY_TIMES.add(seconds / applied, applied)
+            self._queue.worked(applied, seconds)
 
     def _begin(self) -> None:
         """Open a batch if there is something for it; a Tick that is due stands at its head."""
@@ -348,7 +333,9 @@ class Sequencer:
     async def _append(self, row: JournalRow, commands: int) -> None:
         started = time.monotonic()
         await self._journal.append(row)
-        self._metrics.batch_committed(commands, len(row.body), time.monotonic() - started)
+        seconds = time.monotonic() - started
+        self._queue.committed(seconds)
+        self._metrics.batch_committed(commands, len(row.body), seconds)
 
     def _land(self, flight: Flight) -> None:
         """Make a committed batch visible: view, answers, bus."""

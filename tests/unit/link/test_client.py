@@ -224,3 +224,42 @@ async def test_without_a_leader_some_wait_in_vain_and_the_rest_are_refused_at_on
     finally:
         await client.stop()
         await server.stop()
+
+
+async def test_a_leader_without_room_is_not_asked_again_at_once_but_cancels_are_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_module, "HOLD_S", 0.4)
+    leader = ScriptedLeader()
+    async with linked(leader) as (client, _):
+        assert await client.wait_connected(5)
+        leader.refuse_with = "engine_unavailable"
+        for _ in range(5):
+            with pytest.raises(ApiError) as refused:
+                await client.submit(order("a"))
+            assert (refused.value.code, refused.value.retry_after_ms) == ("engine_unavailable", 100)
+        assert len(leader.seen) == 1
+        leader.refuse_with = None
+        await client.submit(CancelOrder(1001, 1))
+        await asyncio.sleep(0.45)
+        await client.submit(order("a"))
+        assert len(leader.seen) == 3
+
+
+async def test_a_replica_keeps_places_for_cancels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "PENDING_MAX", 3)
+    monkeypatch.setattr(client_module, "CANCEL_RESERVE", 1)
+    leader = ScriptedLeader()
+    leader.silent = True
+    async with linked(leader) as (client, _):
+        assert await client.wait_connected(5)
+        waiting = [asyncio.create_task(client.submit(order("a"), deadline_ms=300)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(ApiError, match="busy"):
+            await client.submit(order("b"))
+        waiting.append(asyncio.create_task(client.submit(CancelOrder(1001, 1), deadline_ms=300)))
+        await asyncio.sleep(0)
+        with pytest.raises(ApiError, match="busy"):
+            await client.submit(CancelOrder(1001, 2))
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {error.code for error in found if isinstance(error, ApiError)} == {"execution_unknown"}
