@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     reopen_s: float = Field(
         10.0, ge=0, le=3600, description="How long only cancels are taken after an outage of more than 5 s; 0 is off"
     )
+    journal_partition: int = Field(
+        10_000_000, ge=256, le=10**12, description="Commands of one journal partition; prune drops whole ones"
+    )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Loopback port on which engine and worker show their metrics; 0 is off"
     )

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import StartupError
-from benchmarks import engine, path, scaling
+from benchmarks import engine, path, projector, scaling
 from benchmarks.figures import environment
 from benchmarks.peers import measure as peers
 from benchmarks.peers.packages import PeersMissing
 from benchmarks.workloads import MissingWorkload
 
-MODULES: dict[str, Any] = {"engine": engine, "path": path, "peers": peers, "scaling": scaling}
+MODULES: dict[str, Any] = {"engine": engine, "path": path, "peers": peers, "projector": projector, "scaling": scaling}
 RESULTS = Path(__file__).with_name("results")
 EXIT_MISSING = 2
 EXIT_STARTUP = 3
@@ -24,7 +24,9 @@ EXIT_STARTUP = 3
 def main() -> int:
     """Measure what was asked for. Returns 2 when a workload's files are missing, 3 when no exchange starts."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="*", metavar="engine|path|peers|scaling", help="engine and path by default")
+    parser.add_argument(
+        "what", nargs="*", metavar="engine|path|peers|projector|scaling", help="engine and path by default"
+    )
     parser.add_argument("--rounds", type=int, help="more rounds, steadier medians")
     parser.add_argument("--out", type=Path, help="file of the JSON result")
     arguments = parser.parse_args()

@@ -18,10 +18,12 @@ import msgspec
 import uvloop
 
 from app.dev.client import RequestRefused, RestClient, Signer
+from app.load.market import Market, open_market
+from app.load.wire import RestWire, StreamWire, get_request, place_frame, signed_request
 from benchmarks.exchange import Exchange, cpu_seconds_between
 from benchmarks.figures import Spread, percentile, table
-from benchmarks.traffic import SEED, Market, open_market, orders
-from benchmarks.wire import Load, RestLoad, StreamLoad, get_request, place_frame, place_request
+from benchmarks.traffic import SEED, orders
+from benchmarks.wire import Load
 
 ROUNDS = 3
 TRADERS = 4
@@ -173,14 +175,14 @@ async def _prepare(
         host = urlsplit(exchange.rest[replica]).netloc
         bodies = orders(market.symbol, f"{name}c{number}", share)
         if scenario.transport == "stream":
-            loads.append(await StreamLoad.connect(exchange.streams[replica], credentials))
+            loads.append(Load(await StreamWire.connect(exchange.streams[replica], credentials)))
             frames = [place_frame(place, body) for place, body in enumerate(bodies)]
             work.append([partial(bytes, frame) for frame in frames])
         else:
-            loads.append(await RestLoad.connect(exchange.rest[replica]))
+            loads.append(Load(await RestWire.connect(exchange.rest[replica])))
             signer = Signer(credentials)
             if scenario.transport == "rest":
-                work.append([partial(place_request, signer, host, body) for body in bodies])
+                work.append([partial(signed_request, signer, host, "POST", "/v1/orders", body) for body in bodies])
             else:
                 work.append([partial(get_request, host, "/healthz")] * share)
     return loads, work

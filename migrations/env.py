@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.storage.database import CONNECT_TIMEOUT_S, asyncpg_dsn
+from app.storage.roles import PREPARE
 from app.storage.tables import metadata
 
 MIGRATION_LOCK = 0x6F726465
@@ -24,6 +25,8 @@ def run(connection: Connection) -> None:
     context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=False)
     with context.begin_transaction():
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        # Whoever migrates, the tables belong to the migrator group.
+        connection.execute(text(PREPARE))
         context.run_migrations()
 
 

@@ -52,11 +52,13 @@ def template_database(servers: LocalServers) -> Iterator[str]:
     import asyncio
 
     from app.storage.migrate import upgrade
+    from tests.database_roles import make_test_logins
 
     name = f"{PREFIX}_template_{secrets.token_hex(4)}"
     asyncio.run(administer(servers.database_url, f"CREATE DATABASE {name}"))
     try:
         upgrade(database_named(servers.database_url, name))
+        asyncio.run(make_test_logins(servers.database_url))
         yield name
     finally:
         asyncio.run(administer(servers.database_url, f"DROP DATABASE {name} WITH (FORCE)"))

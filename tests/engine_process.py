@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from app.link.client import LinkClient
 from app.storage.database import asyncpg_dsn
 from app.storage.journal import Journal
+from tests.database_roles import as_role
 
 LINK_SECRET = "a link secret for tests, long enough"
 CALM = {"ORDERWIRE_STANDBYS": "0", "ORDERWIRE_DISK_CANCEL_ONLY_PERCENT": "0", "ORDERWIRE_REOPEN_S": "0"}
@@ -28,7 +29,9 @@ class EngineProcess:
     """`python -m app engine`, killed at the end whatever happens."""
 
     def __init__(self, database_url: str, redis_url: str, *, shard: int, **settings: str) -> None:
-        self._environment = role_environment(database_url, redis_url, ORDERWIRE_SHARD=str(shard), **settings)
+        self._environment = role_environment(
+            as_role(database_url, "engine"), redis_url, ORDERWIRE_SHARD=str(shard), **settings
+        )
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -66,8 +66,8 @@ def _queries() -> Iterator[MalformedRequest]:
     ):
         yield _get(f"query of {path}", path, 422)
     yield _get("filter for an unlisted instrument", "/v1/orders?symbol=NOPE", 422, "unknown_symbol")
-    for query in ("validate_only=true", "x=1"):
-        row = ("POST", f"/v1/orders?{query}", JSON, order_body(), 422, "invalid_request")
+    for query, status in (("validate=true", 422), ("validate_only=1", 400), ("validate_only=", 400), ("x=1", 422)):
+        row = ("POST", f"/v1/orders?{query}", JSON, order_body(), status, "invalid_request")
         yield MalformedRequest(f"order with query {query}", *row)
     for query, status in (("side=up", 400), ("symbol=btc", 400), ("symbols=BTC-USD", 422), ("side=buy&side=sell", 422)):
         row = ("DELETE", f"/v1/orders?{query}", {}, b"", status, "invalid_request")

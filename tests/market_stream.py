@@ -24,6 +24,7 @@ from app.domain.events import (
     OrderFilled,
     OrderPartiallyFilled,
     OrderState,
+    PositionChanged,
     PrivateEvent,
     SystemEvent,
     TradeExecuted,
@@ -67,6 +68,8 @@ class MarketStream:
         """By account: fill, order id, time."""
         self.trades: dict[str, list[TradeExecuted]] = defaultdict(list)
         self.balances: dict[int, dict[str, tuple[int, int]]] = defaultdict(dict)
+        self.positions: dict[int, dict[str, tuple[int, ...]]] = defaultdict(dict)
+        """By account and symbol: net lots, cost, realized, fees."""
         self.events: dict[int, list[PrivateEvent]] = defaultdict(list)
         self._fresh: dict[int, list[PrivateEvent]] = {}
         self._fresh_trades: dict[str, list[TradeExecuted]] = {}
@@ -101,6 +104,8 @@ class MarketStream:
             open_ids = [number for number in open_ids if self.orders[number].status is not OrderStatus.FILLED]
             self._random.choice((*[self._place] * 4, self._trade, self._amend, self._cancel))(open_ids, now_ns)
             self._change_balance(self._random.choice(ACCOUNTS))
+            if self._random.random() < 0.3:
+                self._change_position(self._random.choice(ACCOUNTS))
         deltas = {
             symbol: BookDelta(symbol, 1, first_seq, first_seq + 1, self.sequence, [(100, first_seq)], [])
             for symbol in self._fresh_trades
@@ -206,6 +211,15 @@ class MarketStream:
             fees=self.orders[order_id].fees + fill.fee,
         )
         self._move((OrderFilled if full else OrderPartiallyFilled)(account_seq, state, fill))
+
+    def _change_position(self, account_id: int) -> None:
+        symbol, draw = self._random.choice(SYMBOLS), self._random.randint
+        figures = (draw(-BIG, BIG), draw(0, BIG), draw(-BIG, BIG), draw(-BIG, BIG))
+        self.positions[account_id][symbol] = figures
+        self._say(
+            account_id,
+            PositionChanged(self._next_seq(account_id), self.sequence, account_id, symbol, *map(str, figures)),
+        )
 
     def _change_balance(self, account_id: int) -> None:
         asset, available, held = (

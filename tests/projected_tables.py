@@ -8,6 +8,7 @@ from app.storage.balances import list_balances
 from app.storage.cursors import cursor
 from app.storage.fills import list_fills
 from app.storage.orders import list_orders
+from app.storage.positions import list_positions
 from app.storage.trades import list_trades_after
 from tests.market_stream import ACCOUNTS, SYMBOLS, MarketStream
 
@@ -33,7 +34,10 @@ async def _assert_account(engine: AsyncEngine, stream: MarketStream, account_id:
     assert [(row.fill, row.order_id, row.timestamp_ns) for row in fills[::-1]] == stream.fills[account_id]
     balances = {row.asset: (row.available, row.held) for row in await list_balances(engine, account_id)}
     assert balances == stream.balances[account_id]
+    positions = {row.symbol: tuple(row[1:]) for row in await list_positions(engine, account_id)}
+    assert positions == stream.positions[account_id]
     assert [row.event for row in await events_after(engine, account_id, 0, ALL)] == stream.events[account_id]
     snapshot = await account_snapshot(engine, shard, account_id)
     assert snapshot.account_seq == len(stream.events[account_id])
     assert snapshot.orders == stream.open_orders(account_id)
+    assert {row.symbol: tuple(row[1:]) for row in snapshot.positions} == positions

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 
 from app.auth.tokens import AccessTokens
+from tests.database_roles import as_role
 from tests.engine_process import SECRETS, role_environment
 from tests.exchange import free_ports
 
@@ -21,7 +22,11 @@ class ReplicaProcess:
     def __init__(self, database_url: str, redis_url: str, *, shard: int, **settings: str) -> None:
         self._port = free_ports(1)
         self._environment = role_environment(
-            database_url, redis_url, ORDERWIRE_SHARD=str(shard), ORDERWIRE_API_PORT=str(self._port), **settings
+            as_role(database_url, "api"),
+            redis_url,
+            ORDERWIRE_SHARD=str(shard),
+            ORDERWIRE_API_PORT=str(self._port),
+            **settings,
         )
         self._tokens = AccessTokens(SECRETS["JWT_SECRET"])
         self.process: subprocess.Popen[bytes] | None = None

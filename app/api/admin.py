@@ -1,4 +1,4 @@
-"""`/v1/admin`: assets, instruments, accounts, money and keys, for who holds the scope `admin`."""
+"""`/v1/admin`: assets, instruments, limits, fees and switches, for who holds the scope `admin`."""
 
 from typing import Annotated
 
@@ -8,28 +8,25 @@ from starlette.responses import Response
 
 from app.api.answers import json_answer, write_answer
 from app.api.body import JsonBody
-from app.api.dependencies import Admin, AdministrationDep, ApiKeysDep, LoginDep, ServicesDep, SignatureOnceDep
-from app.api.identifiers import AccountIdPath, SymbolPath
+from app.api.dependencies import Admin, AdministrationDep, SignatureOnceDep
+from app.api.identifiers import SymbolPath
 from app.api.openapi import answer
 from app.api.query import NoQuery
-from app.api.reads import account_exists
-from app.auth.api_keys import CreatedKey
-from app.domain.decimals import format_scaled, parse_decimal
-from app.domain.enums import AccountStatus, KillSwitchScope
-from app.domain.identity import SCOPES
+from app.domain.decimals import plain_text
+from app.domain.enums import KillSwitchScope
 from app.errors import ApiError
-from app.protocol import schemas
+from app.protocol import admin_schemas, schemas
 
 router = APIRouter(prefix="/v1/admin", tags=["administration"])
-AssetBody = Annotated[schemas.AssetRequest, Depends(JsonBody(schemas.AssetRequest))]
-InstrumentBody = Annotated[schemas.InstrumentRequest, Depends(JsonBody(schemas.InstrumentRequest))]
-InstrumentEditBody = Annotated[schemas.InstrumentEditRequest, Depends(JsonBody(schemas.InstrumentEditRequest))]
-AccountBody = Annotated[schemas.AccountRequest, Depends(JsonBody(schemas.AccountRequest))]
-AccountEditBody = Annotated[schemas.AccountEditRequest, Depends(JsonBody(schemas.AccountEditRequest))]
-TransferBody = Annotated[schemas.TransferRequest, Depends(JsonBody(schemas.TransferRequest))]
-KeyBody = Annotated[schemas.ApiKeyRequest, Depends(JsonBody(schemas.ApiKeyRequest))]
-KillSwitchBody = Annotated[schemas.KillSwitchRequest, Depends(JsonBody(schemas.KillSwitchRequest))]
-LimitsBody = Annotated[schemas.LimitsRequest, Depends(JsonBody(schemas.LimitsRequest))]
+AssetBody = Annotated[admin_schemas.AssetRequest, Depends(JsonBody(admin_schemas.AssetRequest))]
+InstrumentBody = Annotated[admin_schemas.InstrumentRequest, Depends(JsonBody(admin_schemas.InstrumentRequest))]
+InstrumentEditBody = Annotated[
+    admin_schemas.InstrumentEditRequest, Depends(JsonBody(admin_schemas.InstrumentEditRequest))
+]
+KillSwitchBody = Annotated[admin_schemas.KillSwitchRequest, Depends(JsonBody(admin_schemas.KillSwitchRequest))]
+ReferenceBody = Annotated[admin_schemas.ReferenceRequest, Depends(JsonBody(admin_schemas.ReferenceRequest))]
+FeeTiersBody = Annotated[admin_schemas.FeeTiersRequest, Depends(JsonBody(admin_schemas.FeeTiersRequest))]
+LimitsBody = Annotated[admin_schemas.LimitsRequest, Depends(JsonBody(admin_schemas.LimitsRequest))]
 
 
 class AssetAnswer(msgspec.Struct):
@@ -39,35 +36,25 @@ class AssetAnswer(msgspec.Struct):
     scale: int
 
 
-class OpenedAccountAnswer(msgspec.Struct):
-    """An account; `duplicate` says that it was there under this name."""
-
-    account_id: str
-    name: str
-    duplicate: bool
-
-
-class EditedAccountAnswer(msgspec.Struct):
-    """An account's new status."""
-
-    account_id: str
-    status: AccountStatus
-
-
-class TransferAnswer(msgspec.Struct):
-    """A deposit or withdrawal; `duplicate` says that the transfer_id had done it before."""
-
-    account_id: str
-    asset: str
-    amount: str
-    transfer_id: str
-    duplicate: bool
-
-
 class LimitsAnswer(msgspec.Struct):
-    """Limits of every account; null is no limit."""
+    """The changes that were made; `tier` null is the exchange."""
 
-    open_orders: int | None
+    tier: str | None
+    limits: admin_schemas.LimitChanges
+
+
+class ReferenceAnswer(msgspec.Struct):
+    """An external price as it was taken."""
+
+    symbol: str
+    price: str
+
+
+class FeeTiersAnswer(msgspec.Struct):
+    """The fee tiers of a quote asset as they stand."""
+
+    asset: str
+    tiers: list[admin_schemas.FeeTier]
 
 
 class KillSwitchAnswer(msgspec.Struct):
@@ -117,21 +104,49 @@ async def edit_instrument(
     administration: AdministrationDep,
     signature: SignatureOnceDep,
 ) -> Response:
-    """Change an instrument's status, filters or fees; what is left out stays."""
+    """Change an instrument's status, filters, fees or order types; what is left out stays."""
     # Goes on without Redis: halting an instrument must always work.
     await signature.spend(principal, fail_closed=False)
     shape, engine_seq = await administration.edit_instrument(symbol, body)
     return write_answer(shape, engine_seq)
 
 
+@router.post("/instruments/{symbol}/reference", openapi_extra=answer(ReferenceAnswer, adds="engine_seq"))
+async def set_reference(
+    principal: Admin,
+    symbol: SymbolPath,
+    _: NoQuery,
+    body: ReferenceBody,
+    administration: AdministrationDep,
+    signature: SignatureOnceDep,
+) -> Response:
+    """State an external price; for 5 s it counts for the mark price."""
+    # Goes on without Redis: a feed of prices must not depend on it.
+    await signature.spend(principal, fail_closed=False)
+    engine_seq = await administration.set_reference(symbol, body)
+    return write_answer(ReferenceAnswer(symbol, plain_text(body.price)), engine_seq)
+
+
+@router.post("/fee-tiers", openapi_extra=answer(FeeTiersAnswer, adds="engine_seq"))
+async def set_fee_tiers(
+    principal: Admin, _: NoQuery, body: FeeTiersBody, administration: AdministrationDep, signature: SignatureOnceDep
+) -> Response:
+    """Replace the fee tiers of a quote asset; orders that are open keep the rates they were accepted with."""
+    await signature.spend(principal, fail_closed=False)
+    return write_answer(FeeTiersAnswer(body.asset, body.tiers), await administration.set_fee_tiers(body))
+
+
 @router.patch("/limits", openapi_extra=answer(LimitsAnswer, adds="engine_seq"))
 async def set_limits(
     principal: Admin, _: NoQuery, body: LimitsBody, administration: AdministrationDep, signature: SignatureOnceDep
 ) -> Response:
-    """Set the limits that hold for every account."""
+    """Change limits that hold for every account, or for the accounts of a tier; of all levels the tightest holds."""
+    if body == admin_schemas.LimitsRequest():
+        raise ApiError("invalid_request", "Expected a limit to change.", field="open_orders")
     await signature.spend(principal, fail_closed=False)
     engine_seq = await administration.set_limits(body)
-    return write_answer(LimitsAnswer(body.open_orders), engine_seq)
+    changed = {name: getattr(body, name) for name in admin_schemas.LimitChanges.__struct_fields__}
+    return write_answer(LimitsAnswer(body.tier, admin_schemas.LimitChanges(**changed)), engine_seq)
 
 
 @router.post("/kill-switch", openapi_extra=answer(KillSwitchAnswer, adds="engine_seq"))
@@ -145,84 +160,7 @@ async def set_kill_switch(
     return write_answer(KillSwitchAnswer(body.scope, body.target, body.on, duplicate), engine_seq)
 
 
-@router.post("/accounts", openapi_extra=answer(OpenedAccountAnswer, 200, 201, adds="engine_seq"))
-async def create_account(
-    _: Admin, __: NoQuery, body: AccountBody, administration: AdministrationDep, login: LoginDep
-) -> Response:
-    """Open an account, and let a person sign in to it when email and password are given.
-
-    The name is the natural key: repeating it answers the same account with 200.
-    """
-    if (body.email is None) != (body.password is None):
-        missing = "password" if body.password is None else "email"
-        raise ApiError("invalid_request", "Expected email and password together, or neither.", field=missing)
-    account_id, engine_seq, duplicate = await administration.create_account(body.name)
-    if body.email is not None and body.password is not None:
-        await login.add_user(body.email, body.password, account_id)
-    opened = OpenedAccountAnswer(str(account_id), body.name, duplicate)
-    return write_answer(opened, engine_seq, 200 if duplicate else 201)
-
-
-@router.patch("/accounts/{account_id}", openapi_extra=answer(EditedAccountAnswer, adds="engine_seq"))
-async def edit_account(
-    principal: Admin,
-    account_id: AccountIdPath,
-    _: NoQuery,
-    body: AccountEditBody,
-    administration: AdministrationDep,
-    signature: SignatureOnceDep,
-) -> Response:
-    """Freeze an account or make it active again."""
-    await signature.spend(principal, fail_closed=False)
-    engine_seq = await administration.edit_account(account_id, body)
-    return write_answer(EditedAccountAnswer(str(account_id), body.status), engine_seq)
-
-
-@router.post("/accounts/{account_id}/deposits", openapi_extra=answer(TransferAnswer, 200, 201, adds="engine_seq"))
-async def deposit(
-    _: Admin, account_id: AccountIdPath, __: NoQuery, body: TransferBody, administration: AdministrationDep
-) -> Response:
-    """Credit an account from outside; idempotent by transfer_id."""
-    engine_seq, duplicate = await administration.deposit(account_id, body)
-    return _transfer_answer(account_id, body, engine_seq, duplicate)
-
-
-@router.post("/accounts/{account_id}/withdrawals", openapi_extra=answer(TransferAnswer, 200, 201, adds="engine_seq"))
-async def withdraw(
-    _: Admin, account_id: AccountIdPath, __: NoQuery, body: TransferBody, administration: AdministrationDep
-) -> Response:
-    """Debit an account's available balance to outside; idempotent by transfer_id."""
-    engine_seq, duplicate = await administration.withdraw(account_id, body)
-    return _transfer_answer(account_id, body, engine_seq, duplicate)
-
-
-@router.post("/accounts/{account_id}/api-keys", openapi_extra=answer(CreatedKey, 201))
-async def create_account_key(
-    principal: Admin,
-    account_id: AccountIdPath,
-    _: NoQuery,
-    body: KeyBody,
-    keys: ApiKeysDep,
-    signature: SignatureOnceDep,
-    given: ServicesDep,
-) -> Response:
-    """Create a key for any account; its secret is shown this once."""
-    await signature.spend(principal, fail_closed=True)
-    if not await account_exists(given, account_id):
-        raise ApiError("not_found", "There is no such account.")
-    maker = msgspec.structs.replace(principal, scopes=frozenset(SCOPES))
-    return json_answer(await keys.create(maker, body, account_id=account_id), 201)
-
-
 @router.get("/engine", openapi_extra=answer(EngineAnswer))
 async def get_engine(_: Admin, __: NoQuery, administration: AdministrationDep) -> Response:
     """Return term, sequence, state hash, mode and build of the leader."""
     return json_answer(await administration.engine_status())
-
-
-def _transfer_answer(account_id: int, body: schemas.TransferRequest, engine_seq: int, duplicate: bool) -> Response:
-    amount = parse_decimal(body.amount)
-    assert amount is not None, "expected the schema to admit decimals only"  # noqa: S101  # its pattern is the grammar
-    text = format_scaled(amount.mantissa, amount.scale)
-    shape = TransferAnswer(str(account_id), body.asset, text, body.transfer_id, duplicate)
-    return write_answer(shape, engine_seq, 200 if duplicate else 201)

@@ -131,6 +131,7 @@ class RequireScope:
 
 Reader = Annotated[Principal, Depends(RequireScope("read"))]
 Trader = Annotated[Principal, Depends(RequireScope("trade"))]
+Mover = Annotated[Principal, Depends(RequireScope("transfer"))]
 Admin = Annotated[Principal, Depends(RequireScope("admin"))]
 
 

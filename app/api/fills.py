@@ -13,7 +13,7 @@ from app.api.paging import cut, decode_cursor, page_answer
 from app.api.query import ListQuery, QueryOf
 from app.api.reads import account_snapshot, instrument_of, known_symbol
 from app.domain.instrument import Instrument
-from app.protocol import schemas
+from app.protocol import fields, schemas
 from app.protocol.shapes import notional_text, price_text, quantity_text, timestamp_text
 from app.protocol.timestamps import timestamp_ns
 from app.storage.fills import FillFilters, FillRow, list_fills
@@ -25,10 +25,10 @@ router = APIRouter(tags=["orders"])
 class FillsQuery(ListQuery, frozen=True, kw_only=True):
     """Which of the account's fills are listed; all given filters must match."""
 
-    symbol: schemas.SymbolText | None = None
-    order_id: schemas.IdText | None = None
-    since: schemas.Timestamp | None = None
-    until: schemas.Timestamp | None = None
+    symbol: fields.SymbolText | None = None
+    order_id: fields.IdText | None = None
+    since: fields.Timestamp | None = None
+    until: fields.Timestamp | None = None
 
 
 @router.get("/v1/fills", openapi_extra=page_of(schemas.Fill))

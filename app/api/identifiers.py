@@ -34,6 +34,13 @@ async def _client_order_id(request: Request) -> str:
     return text
 
 
+async def _order_list_id(request: Request) -> str:
+    text = _matching(request, "order_list_id", _ID)
+    if text is None or int(text) > ID_MAX:
+        raise unknown_list()
+    return text
+
+
 async def _account_id(request: Request) -> int:
     text = _matching(request, "account_id", _ID)
     if text is None or int(text) > ID_MAX:
@@ -63,12 +70,18 @@ def order_id_filter(text: str) -> int:
     return number
 
 
+def unknown_list() -> ApiError:
+    """Return the refusal for an order list that the account does not have."""
+    return ApiError("not_found", "There is no such order list.")
+
+
 def unknown_symbol() -> ApiError:
     """Return the refusal for a symbol in a path that is not listed."""
     return ApiError("unknown_symbol", "There is no such instrument.", status=404)
 
 
 OrderIdPath = Annotated[str, Depends(_order_id)]
+OrderListIdPath = Annotated[str, Depends(_order_list_id)]
 ClientOrderIdPath = Annotated[str, Depends(_client_order_id)]
 AccountIdPath = Annotated[int, Depends(_account_id)]
 SymbolPath = Annotated[str, Depends(_symbol)]

@@ -27,6 +27,7 @@ _ANSWER = "answer"
 _PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "symbol": {"type": "string", "pattern": "^[A-Z0-9.-]{1,20}$", "examples": ["BTC-USD"]},
     "order_id": {"type": "string", "pattern": "^[1-9][0-9]{0,18}$"},
+    "order_list_id": {"type": "string", "pattern": "^[1-9][0-9]{0,18}$"},
     "account_id": {"type": "string", "pattern": "^[1-9][0-9]{0,18}$"},
     "client_order_id": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,36}$"},
     "key_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
@@ -54,6 +55,8 @@ class Answer:
     adds: str | None
     """A sequence that the route appends to the schema's members."""
     is_page: bool
+    alternative: Any = None
+    """What it answers instead when a parameter asks for it."""
 
 
 class _Schemas(NamedTuple):
@@ -63,9 +66,9 @@ class _Schemas(NamedTuple):
     components: dict[str, dict[str, Any]]
 
 
-def answer(schema: Any, *statuses: int, adds: str | None = None) -> dict[str, Any]:
+def answer(schema: Any, *statuses: int, adds: str | None = None, alternative: Any = None) -> dict[str, Any]:
     """Return a route's `openapi_extra`: it answers one struct, under these statuses (default 200)."""
-    return {_ANSWER: Answer(schema, statuses or (200,), adds, is_page=False)}
+    return {_ANSWER: Answer(schema, statuses or (200,), adds, is_page=False, alternative=alternative)}
 
 
 def page_of(schema: Any) -> dict[str, Any]:
@@ -124,6 +127,8 @@ def _structs(route: APIRoute) -> Iterator[Any]:
     given = _answer_of(route)
     if given is not None:
         yield given.schema
+        if given.alternative is not None:
+            yield given.alternative
     for call in dependencies_of(route):
         if isinstance(call, JsonBody | QueryOf):
             yield call.schema
@@ -175,7 +180,10 @@ def _responses(path: str, route: APIRoute, calls: list[Any], schemas: _Schemas) 
     if given is None:
         responses["200"] = {"description": "Success."}
     else:
-        content = {"application/json": {"schema": _answer_schema(given, schemas.references[given.schema])}}
+        schema = _answer_schema(given, schemas.references[given.schema])
+        if given.alternative is not None:
+            schema = {"anyOf": [schema, schemas.references[given.alternative]]}
+        content = {"application/json": {"schema": schema}}
         for status in given.statuses:
             responses[str(status)] = {"description": "Success.", "content": content}
     refusals = {400, 422, 500, 503}

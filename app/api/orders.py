@@ -12,12 +12,12 @@ from app.api.dependencies import InstrumentsDep, OrderEntryDep, Reader, Services
 from app.api.identifiers import ClientOrderIdPath, OrderIdPath
 from app.api.openapi import answer, page_of
 from app.api.paging import cut, decode_cursor, page_answer
-from app.api.query import CancelAllQuery, ListQuery, NoQuery, QueryOf, ReadParameters
+from app.api.query import CancelAllQuery, ListQuery, NoQuery, PlaceQuery, QueryOf, ReadParameters
 from app.api.reads import account_snapshot, instrument_of, known_symbol
 from app.domain.enums import OrderStatus, Side
 from app.domain.events import OrderState
 from app.errors import ApiError
-from app.protocol import schemas
+from app.protocol import fields, schemas
 from app.protocol.ports import Instruments
 from app.protocol.shapes import order_shape
 from app.protocol.timestamps import timestamp_ns
@@ -27,38 +27,53 @@ router = APIRouter(tags=["orders"])
 CURSOR_KIND = "orders"
 PlaceBody = Annotated[schemas.PlaceOrderRequest, Depends(JsonBody(schemas.PlaceOrderRequest))]
 CancelAfterBody = Annotated[schemas.CancelAfterRequest, Depends(JsonBody(schemas.CancelAfterRequest))]
+BatchBody = Annotated[schemas.BatchRequest, Depends(JsonBody(schemas.BatchRequest))]
 AmendBody = Annotated[schemas.AmendOrderRequest, Depends(JsonBody(schemas.AmendOrderRequest))]
 
 
 class OrdersQuery(ListQuery, frozen=True, kw_only=True):
     """Which of the account's orders are listed; all given filters must match."""
 
-    symbol: schemas.SymbolText | None = None
+    symbol: fields.SymbolText | None = None
     status: OrderStatus | None = None
     side: Side | None = None
-    since: schemas.Timestamp | None = None
+    since: fields.Timestamp | None = None
     """Created at or after."""
-    until: schemas.Timestamp | None = None
+    until: fields.Timestamp | None = None
     """Created before."""
-    label: schemas.Label | None = None
+    label: fields.Label | None = None
 
 
 OrdersParameters = Annotated[OrdersQuery, Depends(QueryOf(OrdersQuery))]
+PlaceParameters = Annotated[PlaceQuery, Depends(QueryOf(PlaceQuery))]
 CancelAllParameters = Annotated[CancelAllQuery, Depends(QueryOf(CancelAllQuery))]
 
 
-@router.post("/v1/orders", openapi_extra=answer(schemas.PlacedOrder, 200, 201))
+@router.post("/v1/orders", openapi_extra=answer(schemas.PlacedOrder, 200, 201, alternative=schemas.CheckedOrder))
 async def place_order(
-    principal: Trader, _: NoQuery, body: PlaceBody, entry: OrderEntryDep, signature: SignatureOnceDep
+    principal: Trader, query: PlaceParameters, body: PlaceBody, entry: OrderEntryDep, signature: SignatureOnceDep
 ) -> Response:
     """Place an order.
 
     201 with the order and its fills so far; 200 with `duplicate: true` when the client_order_id had placed it already.
+    With `validate_only` nothing is placed: 200 with every check, its limit, what the order brings it to, and headroom.
     """
+    if query.validate_only:
+        return json_answer(await entry.check(principal, body))
     if body.client_order_id is None:
         await signature.spend(principal, fail_closed=False)
     placed = await entry.place(principal, body)
     return json_answer(placed, 200 if placed.duplicate else 201)
+
+
+@router.post("/v1/orders/batch", openapi_extra=answer(schemas.PlacedBatch))
+async def place_batch(principal: Trader, _: NoQuery, body: BatchBody, entry: OrderEntryDep) -> Response:
+    """Place up to 50 orders in one command: each by itself, or with `atomic` all of them or none.
+
+    Every order has a client_order_id, so that repeating the batch is safe. The answer has one result for
+    each order, in their order: the order, or the error that refused it.
+    """
+    return json_answer(await entry.place_batch(principal, body))
 
 
 @router.patch("/v1/orders/{order_id}", openapi_extra=answer(schemas.AmendedOrder))

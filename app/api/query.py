@@ -14,7 +14,7 @@ from starlette.requests import Request
 from app.api.validation import repeated_field
 from app.domain.enums import Side
 from app.errors import ApiError
-from app.protocol.schemas import Label, SymbolText
+from app.protocol.fields import Label, SymbolText
 from app.protocol.validation import invalid_request
 
 LIMIT_DEFAULT = 100
@@ -54,6 +54,12 @@ class CancelAllQuery(Query, frozen=True, kw_only=True):
     label: Label | None = None
 
 
+class PlaceQuery(Query, frozen=True, kw_only=True):
+    """Whether `POST /v1/orders` places the order or only runs its checks."""
+
+    validate_only: bool = False
+
+
 class QueryOf(Generic[T]):
     """Dependency that decodes the query string into one struct; the API document reads `schema` from it."""
 
@@ -61,6 +67,7 @@ class QueryOf(Generic[T]):
         self.schema = schema
         hints = get_type_hints(schema)
         self._integers = {name for name, hint in hints.items() if _is_integer(hint)}
+        self._booleans = {name for name, hint in hints.items() if hint is bool}
 
     async def __call__(self, request: Request) -> T:
         """Return the decoded parameters. Raises ApiError."""
@@ -68,11 +75,16 @@ class QueryOf(Generic[T]):
         for name, text in request.query_params.multi_items():
             if name in values:
                 raise repeated_field(name)
-            values[name] = _integer(name, text) if name in self._integers else text
+            values[name] = self._value(name, text)
         try:
             return msgspec.convert(values, self.schema)
         except msgspec.ValidationError as error:
             raise invalid_request(error) from error
+
+    def _value(self, name: str, text: str) -> Any:
+        if name in self._integers:
+            return _integer(name, text)
+        return _boolean(name, text) if name in self._booleans else text
 
 
 def _is_integer(hint: Any) -> bool:
@@ -85,6 +97,12 @@ def _integer(name: str, text: str) -> int:
     if _INTEGER.fullmatch(text) is None:
         raise ApiError("invalid_request", "Expected a whole number in plain digits.", field=name)
     return int(text)
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ApiError("invalid_request", "Expected true or false.", field=name)
+    return text == "true"
 
 
 NoQuery = Annotated[Query, Depends(QueryOf(Query))]

@@ -1,4 +1,7 @@
-"""The first administrator: an account and a key, made without a running API."""
+"""An administrator's acts that need no running API: the first account with its key, the roles' database logins."""
+
+import re
+import secrets
 
 import msgspec
 
@@ -13,8 +16,11 @@ from app.errors import ApiError, StartupError
 from app.link.client import LinkClient
 from app.protocol.schemas import ApiKeyRequest
 from app.storage.database import create_database_engine
+from app.storage.roles import ROLES, create_logins, login_url
 
 LEADER_WAIT_S = 10.0
+LOGIN_PREFIX = re.compile(r"[a-z][a-z0-9_]{0,39}")
+PASSWORD_BYTES = 24
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -55,3 +61,13 @@ async def bootstrap_admin(settings: Settings, *, name: str = "admin") -> Credent
         await journal.close()
     assert created.secret is not None  # noqa: S101  # a key without a public key has a secret
     return Credentials(str(outcome.account_id), created.key, created.secret)
+
+
+async def make_logins(settings: Settings, *, prefix: str) -> dict[str, str]:
+    """Give each role a login with a new password; returns the roles' database URLs. Raises StartupError."""
+    if LOGIN_PREFIX.fullmatch(prefix) is None:
+        raise StartupError(f"expected a prefix of lower case letters, digits and underscores, was {prefix!r}")
+    await require_database(settings.database_url)
+    passwords = {role: secrets.token_urlsafe(PASSWORD_BYTES) for role in ROLES}
+    await create_logins(settings.database_url, prefix, passwords)
+    return {role: login_url(settings.database_url, prefix, role, word) for role, word in passwords.items()}

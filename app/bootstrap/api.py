@@ -139,6 +139,8 @@ def _services(settings: Settings, stack: AsyncExitStack, parts: _Parts) -> Servi
     users = DatabaseUserStore(database)
     origins = frozenset(origin for origin in settings.allowed_origins.split(",") if origin)
     limits = SessionLimits(messages_per_s=settings.stream_messages_per_s or None)
+    stream = StreamEndpoint(hub, orders, authenticator, allowed_origins=origins, limits=limits)
+    stack.push_async_callback(stream.stop)
     return Services(
         shard=settings.shard,
         order_entry=orders,
@@ -151,7 +153,7 @@ def _services(settings: Settings, stack: AsyncExitStack, parts: _Parts) -> Servi
         api_keys=keys,
         database=database,
         status=status.current,
-        stream=StreamEndpoint(hub, orders, authenticator, allowed_origins=origins, limits=limits).serve,
+        stream=stream.serve,
     )
 
 

@@ -30,7 +30,7 @@ from app.protocol.ports import BusEntry
 from app.protocol.records import decode_batch, encode, without_commands
 from app.sequencer.clock import LeaderClock
 from app.sequencer.follower import STANDBY_POLL_S, Follower
-from app.sequencer.leadership import Elected, become_leader, keep_lock
+from app.sequencer.leadership import Elected, become_leader, keep_lock, keep_room
 from app.sequencer.modes import LeaderModes
 from app.sequencer.publisher import Publisher
 from app.sequencer.recovery import Recovered, save_checkpoint
@@ -89,6 +89,8 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
         log.info("recovered", head_seq=head.head_seq, replayed=recovered.replayed)
         holding = asyncio.create_task(keep_lock(lock))
         stack.callback(holding.cancel)
+        making_room = asyncio.create_task(keep_room(followed))
+        stack.callback(making_room.cancel)
         if recovered.replayed > CHECKPOINT_AFTER_REPLAY:
             await save_checkpoint(database, settings.shard, recovered)
         modes = _modes(settings, _silence_s(elected, recovered, clock))

@@ -5,6 +5,7 @@ import time
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.errors import ApiError, JournalUnavailable
+from app.protocol.holdings import PositionFigures
 from app.protocol.records import BatchRecord, decode_batch
 from app.storage import account_events, instruments, trades
 from app.storage.cursors import cursor
@@ -54,7 +55,8 @@ def storage_sources(database: AsyncEngine, journal: Journal, shard: int) -> Sour
     async def account_snapshot(account_id: int) -> AccountSeed:
         found = await account_events.account_snapshot(database, shard, account_id)
         balances = [(row.asset, row.available, row.held) for row in found.balances]
-        return AccountSeed(found.cursor, found.account_seq, found.orders, balances)
+        positions = [PositionFigures(*row) for row in found.positions]
+        return AccountSeed(found.cursor, found.account_seq, found.orders, balances, positions)
 
     async def events_after(account_id: int, account_seq: int, limit: int) -> list[AccountEvent]:
         found = await account_events.events_after(database, account_id, account_seq, limit)

@@ -84,7 +84,7 @@ async def open_journal(settings: Settings) -> Journal:
         probe = await Journal.connect(dsn, settings.shard, give_up_s=STARTUP_PATIENCE_S)
         await probe.check_durability()
         await probe.close()
-        return await Journal.connect(dsn, settings.shard)
+        return await Journal.connect(dsn, settings.shard, partition_commands=settings.journal_partition)
     except JournalUnavailable as error:
         raise StartupError(f"PostgreSQL at {place(settings.database_url)}: {error}") from error
 

@@ -6,7 +6,7 @@ Heavy imports happen inside the commands, so `--help` stays quick.
 """
 
 from app.cli import dev as dev  # registers its commands
-from app.cli import feed
+from app.cli import feed, load
 from app.cli.roles import app as cli
 
 
@@ -15,4 +15,4 @@ def main() -> None:
     cli(prog_name="orderwire")
 
 
-__all__ = ["feed", "main"]
+__all__ = ["feed", "load", "main"]

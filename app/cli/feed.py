@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.roles import app
+from app.cli.running import running_exchange
 
 if TYPE_CHECKING:
     from app.dev.credentials import Credentials
     from app.feed.command_set import CommandSet
     from app.feed.comparison import Comparison
 
-DEV_FILE = Path(".orderwire/dev.json")
 EXIT_DIFFERENCE = 1
 EXIT_USAGE = 2
 
@@ -46,8 +46,8 @@ def feed(
         commands = first_commands(commands, limit)
     name = symbol or f"F-{time.time_ns() // 1_000_000:X}"
     try:
-        admin, first_replica = _administrator()
-        url = (rest or first_replica).rstrip("/")
+        admin, replicas = running_exchange()
+        url = (rest or replicas[0]).rstrip("/")
         summary, comparison = asyncio.run(_play(commands, url, admin, name, quiet=as_json))
     except (OSError, ValueError, _refusals()) as error:
         print(f"orderwire: {error}", file=sys.stderr)
@@ -111,21 +111,6 @@ async def _play(
             seconds = time.monotonic() - started
             bar.update(task, completed=len(commands.commands))
     return {"set": commands.name, "symbol": symbol, "commands": len(commands.commands), "seconds": seconds}, comparison
-
-
-def _administrator() -> "tuple[Credentials, str]":
-    """Return the administrator's key and the first replica's URL of the exchange that runs in this folder."""
-    import msgspec
-
-    from app.dev.credentials import Credentials
-
-    try:
-        running = msgspec.json.decode(DEV_FILE.read_bytes())
-        return msgspec.convert(running["accounts"]["admin"], Credentials), str(running["rest"][0])
-    except FileNotFoundError:
-        raise ValueError(f"{DEV_FILE}: there is no such file; start `orderwire dev` in this folder") from None
-    except (KeyError, IndexError, TypeError, msgspec.MsgspecError) as error:
-        raise ValueError(f"{DEV_FILE}: cannot be read: {error}") from None
 
 
 def _report(summary: dict[str, Any], comparison: "Comparison", *, as_json: bool) -> None:

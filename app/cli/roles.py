@@ -111,7 +111,9 @@ def migrate() -> None:
 
 @app.command()
 def replay(
-    start: int = typer.Option(1, "--from", min=1, help="First sequence to prove; a checkpoint before it is the start."),
+    start: int | None = typer.Option(
+        None, "--from", min=1, help="First sequence to prove, after a checkpoint before it; by default all that can be."
+    ),
     end: int | None = typer.Option(None, "--to", min=1, help="Last sequence to prove; the head by default."),
     verify: bool = typer.Option(False, "--verify", help="Replay and compare every event byte; required."),
 ) -> None:
@@ -147,7 +149,7 @@ def start_epoch() -> None:
 @journal.command("export")
 def export_journal(
     path: Annotated[Path, typer.Argument(help="File to write; it appears when it is whole.")],
-    start: int = typer.Option(1, "--from", min=1, help="First sequence."),
+    start: int | None = typer.Option(None, "--from", min=1, help="First sequence; by default the first there is."),
     end: int | None = typer.Option(None, "--to", min=1, help="Last sequence; the head by default."),
 ) -> None:
     """Write the journal to a checksummed file; prints what it holds as JSON."""
@@ -165,7 +167,10 @@ def export_journal(
 
 @journal.command("import")
 def import_journal(
-    path: Annotated[Path, typer.Argument(help="File that an export wrote, from sequence 1 on.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Files that exports wrote, the first from sequence 1 on, each continued by the next."),
+    ],
 ) -> None:
     """Read a whole journal into a database whose shard has none; prints what it held as JSON."""
     import msgspec
@@ -173,10 +178,44 @@ def import_journal(
     from app.bootstrap import journal_files
 
     async def restore(settings: "Settings") -> int:
-        print(msgspec.json.encode(await journal_files.import_journal(settings, path)).decode())
+        print(msgspec.json.encode(await journal_files.import_journal(settings, paths)).decode())
         return 0
 
     run_role("journal", restore)
+
+
+@journal.command("prune")
+def prune_journal(
+    *,
+    before: Annotated[int, typer.Option(min=1, help="Keep this sequence and everything after it.")],
+    export: Annotated[Path, typer.Option(help="File that an export wrote, which holds all that goes.")],
+) -> None:
+    """Drop the partitions that lie before a sequence; refuses what export, checkpoints and projections do not cover."""
+    import msgspec
+
+    from app.bootstrap.journal_prune import prune_journal as run_prune
+
+    async def prune(settings: "Settings") -> int:
+        print(msgspec.json.encode(await run_prune(settings, before=before, export=export)).decode())
+        return 0
+
+    run_role("journal", prune)
+
+
+@admin.command("create-logins")
+def create_logins(
+    prefix: str = typer.Option("orderwire_login", help="Start of the logins' names; give each exchange its own."),
+) -> None:
+    """Make or renew a database login for each role; prints their URLs as JSON. DATABASE_URL is an administrator's."""
+    import msgspec
+
+    from app.bootstrap.administrator import make_logins
+
+    async def make(settings: "Settings") -> int:
+        print(msgspec.json.encode(await make_logins(settings, prefix=prefix)).decode())
+        return 0
+
+    run_role("admin", make)
 
 
 @admin.command("create-key")

@@ -94,6 +94,7 @@ class Supervisor:
         self._database_is_given = given["DATABASE_URL"] is not None
         self._servers = LocalServers(options.data_dir, database_url=given["DATABASE_URL"], redis_url=given["REDIS_URL"])
         self._crew = Crew()
+        self._logins: dict[str, str] = {}
         self._stopping = False
 
     def on_signal(self, _number: int, _frame: FrameType | None) -> None:
@@ -137,18 +138,20 @@ class Supervisor:
 
     def _migrate(self) -> None:
         from app.dev.given import claim_database
+        from app.dev.logins import role_urls
         from app.storage.migrate import upgrade
 
         url = self._servers.database_url
         if self._database_is_given:
             asyncio.run(claim_database(url))
         upgrade(url)
+        self._logins = asyncio.run(role_urls(url))
 
     def _start_roles(self, state: DevState) -> None:
         # Also this process's own: it makes the administrator's key with the same settings.
         os.environ.update(
             state.secrets,
-            DATABASE_URL=self._servers.database_url,
+            DATABASE_URL=self._logins["api"],
             REDIS_URL=self._servers.redis_url,
             ORDERWIRE_API_HOST=LOOPBACK,
             ORDERWIRE_ENGINE_HOST=LOOPBACK,
@@ -161,8 +164,8 @@ class Supervisor:
             os.environ["ORDERWIRE_STREAM_MESSAGES_PER_S"] = "0"
         # Stopped in the opposite order: replicas say goodbye while the engine still answers,
         # and the worker writes down the last thing the engine did.
-        self._crew.add("worker", os.environ)
-        self._crew.add("engine", os.environ)
+        self._crew.add("worker", {**os.environ, "DATABASE_URL": self._logins["projector"]})
+        self._crew.add("engine", {**os.environ, "DATABASE_URL": self._logins["engine"]})
         for port in self._options.ports:
             self._crew.add("api", {**os.environ, "ORDERWIRE_API_PORT": str(port)})
 

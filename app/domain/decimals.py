@@ -32,6 +32,13 @@ def parse_decimal(text: str) -> Step | None:
     return Step(int(whole + fraction), len(fraction))
 
 
+def plain_text(text: str) -> str:
+    """Return a number that is in the wire's grammar without needless zeros."""
+    number = parse_decimal(text)
+    assert number is not None, "expected a decimal in plain notation"
+    return format_scaled(number.mantissa, number.scale)
+
+
 def to_steps(text: str, step: Step) -> int | None:
     """Return how many steps the number is, or None if it is malformed or not an exact multiple."""
     number = parse_decimal(text)

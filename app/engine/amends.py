@@ -16,6 +16,7 @@ from app.engine import controls, risk
 from app.engine.bounds import INTEGER_MAX
 from app.engine.desk import Desk
 from app.engine.limits import counts_of, gate_of
+from app.engine.links import link_of
 from app.engine.recorder import refuse
 from app.engine.state import Account, Order
 
@@ -218,7 +219,11 @@ def unchangeable_field(command: AmendOrder, order: Order) -> str | None:
     terms = order.terms
     if command.price is not None and terms.price is None:
         return "price"
-    if command.display_quantity is not None and (terms.price is None or terms.time_in_force in _AT_ONCE):
+    in_list = link_of(order) is not None
+    if command.quantity is not None and in_list:
+        return "quantity"
+    may_show_less = terms.price is not None and terms.time_in_force not in _AT_ONCE and not in_list
+    if command.display_quantity is not None and not may_show_less:
         return "display_quantity"
     if command.trigger_price is not None and (order.status is not _UNTRIGGERED or terms.trigger_price is None):
         return "trigger_price"

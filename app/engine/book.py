@@ -16,6 +16,7 @@ from app.domain.enums import InstrumentStatus, Side
 from app.domain.events import BookDelta, BookLevels, TradeExecuted
 from app.domain.instrument import Instrument
 from app.domain.outcomes import BookTop
+from app.domain.prices import EXTERNAL_AGE_MAX_NS, mark_of
 from app.engine.bounds import Bounds
 from app.engine.breaker import PriceTrail
 from app.engine.uncross import Uncross
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
 _AUCTION = InstrumentStatus.AUCTION
 _BUY = Side.BUY
-
-EXTERNAL_AGE_MAX_NS = 5_000_000_000
-"""An external reference price older than this no longer counts."""
 
 
 class PriceLevel:
@@ -316,10 +314,7 @@ class Book:
         known = [price for price in (self.last_price, self.mid_price()) if price is not None]
         if self.external is not None and timestamp_ns - self.external[1] < EXTERNAL_AGE_MAX_NS:
             known.append(self.external[0])
-        known.sort()
-        if not known:
-            return None
-        return (known[0] + known[1]) // 2 if len(known) == 2 else known[len(known) // 2]
+        return mark_of(known)
 
     def seal(self, epoch: int, engine_seq: int) -> BookDelta | None:
         """State the published change since the last seal; a net-zero change burns no sequence."""

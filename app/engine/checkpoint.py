@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from app.domain.enums import OrderStatus
+from app.domain.enums import ListKind, OrderStatus
 from app.domain.events import OrderState
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import Instrument
@@ -21,6 +21,7 @@ from app.engine.checkpoint_accounts import (
     restore_limits,
     restore_positions,
 )
+from app.engine.links import Link, OrderList, link_of, pair
 from app.engine.phases import trail_of
 from app.engine.selection import MassCancel
 from app.engine.state import Account, Extras, FeeTier, Order, SeenMark, State, TransferDone
@@ -42,6 +43,8 @@ class _Extras(msgspec.Struct, array_like=True):
     watermark: int | None
     slippage: int
     waits: bool
+    granted: int
+    """Of a child of a list."""
 
 
 class _Order(msgspec.Struct, array_like=True):
@@ -77,6 +80,7 @@ class _State(msgspec.Struct, array_like=True):
     timestamp_ns: int
     last_order_id: int
     last_account_id: int
+    last_order_list_id: int
     exchange_limits: list[tuple[str, str]]
     tier_limits: list[tuple[str, list[tuple[str, str]]]]
     fee_tiers: list[tuple[str, list[tuple[str, int, int]]]]
@@ -98,6 +102,8 @@ class _State(msgspec.Struct, array_like=True):
     """The oldest first."""
     uncrossing: list[tuple[str, int]]
     """Symbols and the commands that began it, the oldest first."""
+    lists: list[tuple[int, ListKind, tuple[int, ...], int]]
+    """Of the orders above: id, kind, ids of all its orders, and lots that its parent traded; by id."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -120,6 +126,7 @@ def dump(state: State, engine_version: int) -> bytes:
             state.timestamp_ns,
             state.last_order_id,
             state.last_account_id,
+            state.last_order_list_id,
             dump_limits(state.exchange_limits),
             [(tier, dump_limits(state.tier_limits[tier])) for tier in sorted(state.tier_limits)],
             [(asset, _dump_tiers(state.fee_tiers[asset])) for asset in sorted(state.fee_tiers)],
@@ -135,6 +142,7 @@ def dump(state: State, engine_version: int) -> bytes:
             state.killed,
             state.mass_cancels,
             list(state.uncrossing.items()),
+            _dump_lists(state),
         )
     )
 
@@ -161,6 +169,7 @@ def _restore(stored: _State) -> State:
     state.set_time(stored.timestamp_ns)
     state.last_order_id = stored.last_order_id
     state.last_account_id = stored.last_account_id
+    state.last_order_list_id = stored.last_order_list_id
     state.exchange_limits = restore_limits(stored.exchange_limits)
     state.tier_limits = {tier: restore_limits(limits) for tier, limits in stored.tier_limits}
     for asset, tiers in stored.fee_tiers:
@@ -189,6 +198,7 @@ def _restore(stored: _State) -> State:
         (account_id, transfer_id): TransferDone(asset, amount, to_account_id)
         for account_id, transfer_id, asset, amount, to_account_id in stored.transfers
     }
+    _restore_lists(state, stored)
     _restore_triggers(state, stored)
     _restore_time(state, stored)
     state.killed = stored.killed
@@ -252,6 +262,24 @@ def _restore_place(side: BookSide, order: Order) -> None:
     side.reduce(order, unshown, -unshown)
 
 
+def _restore_lists(state: State, stored: _State) -> None:
+    """Give orders their places in their lists again; two of which one may trade know each other while both are open."""
+    found: dict[int | None, OrderList] = {}
+    for order_list_id, kind, order_ids, filled in stored.lists:
+        order_list = found[order_list_id] = OrderList(order_list_id, kind, order_ids)
+        order_list.filled = filled
+    for saved in stored.orders:
+        if saved.extras is not None and saved.state.order_list_id is not None:
+            order_id = saved.state.order_id
+            link = Link(found[saved.state.order_list_id], order_id)
+            link.granted = saved.extras.granted
+            state.orders[order_id].extra().link = link
+    for order_list in found.values():
+        orders = [state.orders.get(order_id) for order_id in order_list.pair_ids]
+        if orders and all(order is not None and order.status in _LIVE for order in orders):
+            pair(*[order for order in orders if order is not None])
+
+
 def _restore_triggers(state: State, stored: _State) -> None:
     """Let orders wait for their prices again, and queue those that fired."""
     for saved in stored.orders:
@@ -282,7 +310,14 @@ def _dump_extras(order: Order) -> _Extras | None:
         watermark_of(order),
         extras.slippage,
         extras.waits,
+        0 if extras.link is None else extras.link.granted,
     )
+
+
+def _dump_lists(state: State) -> list[tuple[int, ListKind, tuple[int, ...], int]]:
+    links = [link for order in state.orders.values() if (link := link_of(order)) is not None]
+    lists = {link.order_list.order_list_id: link.order_list for link in links}
+    return [(number, lists[number].kind, lists[number].order_ids, lists[number].filled) for number in sorted(lists)]
 
 
 def _fired(state: State) -> list[int]:

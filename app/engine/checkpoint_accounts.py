@@ -2,8 +2,8 @@
 
 import msgspec
 
-from app.domain.enums import AccountStatus, OrderType, Side
-from app.engine.limits import Counts, Trip
+from app.domain.enums import AccountStatus
+from app.engine.limits import Counts, Likeness, Trip
 from app.engine.positions import Turnover
 from app.engine.state import Account, CancelAfter, State
 
@@ -18,7 +18,7 @@ class CountsEntry(msgspec.Struct, array_like=True):
     executions: int
     day: int
     accepted: int
-    recent: list[tuple[tuple[str, Side, OrderType, int | None, int], int]]
+    recent: list[tuple[Likeness, int]]
     """The oldest first."""
 
 
@@ -90,7 +90,7 @@ def _dump_counts(counts: Counts) -> CountsEntry:
         counts.executions,
         counts.day,
         counts.accepted,
-        list(counts.recent.items()),  # type: ignore[arg-type]  # keys are what `likeness` makes them of
+        list(counts.recent.items()),
     )
 
 

@@ -87,20 +87,27 @@ def check_reduce_only(
             return refuse(RejectReason.REDUCE_ONLY_WOULD_INCREASE, limit=0, actual=0, unit="lots")
     elif not terms.reduce_only:
         return None
-    position = account.positions.get(book.symbol)
-    allowed = 0 if position is None else reducible(position, amended, is_buy=book.side(terms.side) is book.bids)
+    allowed = room_to_reduce(account, book, terms, amended)
     if lots > allowed:
         return refuse(RejectReason.REDUCE_ONLY_WOULD_INCREASE, limit=allowed, actual=lots, unit="lots")
     return None
+
+
+def room_to_reduce(account: Account, book: Book, terms: PlaceOrder, amended: Order | None = None) -> int:
+    """Return the lots that an order which may only reduce a position can have."""
+    position = account.positions.get(book.symbol)
+    return 0 if position is None else reducible(position, amended, is_buy=book.side(terms.side) is book.bids)
 
 
 def reducible(position: Position, amended: Order | None = None, *, is_buy: bool) -> int:
     """Return the lots that one more reduce-only order may have, or `amended` instead of its own."""
     net = -position.net if is_buy else position.net
     allowed = net if net > 0 else 0
-    for order in (position.reducing or {}).values():
-        if order.is_buy is is_buy and order is not amended:
-            allowed -= order.remaining
+    if position.reducing is not None:
+        reducing = position.reducing[is_buy]
+        allowed -= reducing.lots
+        if amended is not None:
+            allowed += reducing.of(amended)
     return allowed
 
 

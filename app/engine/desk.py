@@ -70,6 +70,16 @@ class Desk:
         best = order.book.opposite(order.terms.side).best
         return best is not None and (order.price >= best.price if order.is_buy else order.price <= best.price)
 
+    def _reprice(self, order: Order) -> bool:
+        """Move a post-only order that would take to where it does not; returns False if it must not or cannot be."""
+        if order.terms.post_only is not _POST_ONLY_REPRICE:
+            return False
+        price, _ = self._post_only_price(order.book, order.terms, order.price)
+        if price <= 0 or risk.check_band(order.book, price) is not None:
+            return False
+        order.price = price
+        return True
+
     def _execute(self, order: Order) -> None:
         """Let an order that may trade now meet the book, and rest or end with what is left of it."""
         if order.terms.quote_quantity is not None:
@@ -101,7 +111,7 @@ class Desk:
         if rejection is None and account.is_restrained:
             rejection = controls.check_restricted(account, book)
         if rejection is None:
-            rejection = risk.check_status(book, account, terms)
+            rejection = risk.check_phase(book, terms) or risk.check_frozen(account)
         if rejection is None:
             rejection = controls.check_reduce_only(account, book, terms, lots, amended)
         if rejection is None:

@@ -22,6 +22,7 @@ from app.engine.answers import catch_up
 from app.engine.auctions import Auctions
 from app.engine.batches import BatchDesk
 from app.engine.cancel_after import DeadMansSwitches
+from app.engine.children import Children
 from app.engine.desk import Parts
 from app.engine.fee_tiers import FeeTiers
 from app.engine.instruments import Instruments
@@ -30,6 +31,8 @@ from app.engine.ledger import Ledger
 from app.engine.listing import Listing
 from app.engine.mass_cancel import MassCancels
 from app.engine.matching import Matcher
+from app.engine.order_check import CheckDesk
+from app.engine.order_lists import ListDesk
 from app.engine.orders import OrderDesk
 from app.engine.phases import Phases
 from app.engine.recorder import Recorder
@@ -79,7 +82,8 @@ class Engine:
         desk = OrderDesk(parts)
         batches = BatchDesk(parts, desk)
         amends = AmendDesk(parts)
-        triggers = TriggerQueue(parts)
+        children = self._children = Children(parts)
+        triggers = TriggerQueue(parts, children)
         mass_cancels = MassCancels(self.state, matcher, self._recorder)
         switches = DeadMansSwitches(self.state, mass_cancels, self._recorder)
         auctions = self._auctions = Auctions(self.state, phases, matcher, self._recorder)
@@ -97,6 +101,8 @@ class Engine:
         self._handlers: dict[type, Callable[[Any], Outcome]] = {
             commands.PlaceOrder: desk.place,
             commands.PlaceBatch: batches.place,
+            commands.PlaceList: ListDesk(parts, desk).place,
+            commands.CheckOrder: CheckDesk(parts).check,
             commands.CancelOrder: desk.cancel,
             commands.AmendOrder: amends.amend,
             commands.CancelAll: mass_cancels.cancel_all,
@@ -149,8 +155,8 @@ class Engine:
         events = recorder.start()
         self._matcher.met = 0
         self.outcome = self._handlers[type(command)](command)
-        if recorder.shrunk:
-            self._trim()
+        if recorder.shrunk or self._matcher.links.filled_parents:
+            self._follow_up()
         if recorder.tripped:
             for account in recorder.tripped:
                 recorder.system(account.updated(state.sequence))
@@ -159,17 +165,22 @@ class Engine:
             self._watch.close_command(events)
         return events
 
-    def _trim(self) -> None:
-        """Cancel what shrunk positions have no room for; the answer shows what that changed."""
+    def _follow_up(self) -> None:
+        """Let children follow what their parents traded, then cancel what shrunk positions have no room for.
+
+        The answer shows what that changed.
+        """
         recorder, outcome = self._recorder, self.outcome
         known = len(recorder.events)
+        self._children.serve_parents()
         trim(recorder.shrunk, self._matcher)
         recorder.shrunk.clear()
-        trimmed = recorder.events[known:]
-        if trimmed:
-            catch_up(outcome, trimmed)
-            if outcome.book is not None and outcome.order is not None:
-                outcome.book = recorder.top(self.state.books[outcome.order.terms.symbol])
+        later = recorder.events[known:]
+        if later:
+            catch_up(outcome, later)
+            shown = outcome.order or (outcome.orders[0] if outcome.orders else None)
+            if outcome.book is not None and shown is not None:
+                outcome.book = recorder.top(self.state.books[shown.terms.symbol])
 
     def seal(self) -> Sealed:
         """Close the batch: state what it changed in each book, and hand over its events."""

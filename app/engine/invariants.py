@@ -10,8 +10,10 @@ from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.engine.book import BookSide
 from app.engine.bounds import Bounds
 from app.engine.ledger import Ledger
+from app.engine.links import Link, link_of
+from app.engine.positions import VOLUME_DAYS, Position
 from app.engine.recorder import Recorder
-from app.engine.state import State
+from app.engine.state import Order, State
 from app.engine.timers import CANCEL_AFTER, EXPIRY, HALT_END, Timer
 from app.engine.triggers import trigger_of
 
@@ -25,6 +27,9 @@ def check(state: State) -> None:
     check_triggers(state)
     check_kill_switches(state)
     check_positions(state)
+    check_lists(state)
+    check_turnovers(state)
+    check_origins(state)
 
 
 def check_balances(state: State) -> None:
@@ -33,7 +38,7 @@ def check_balances(state: State) -> None:
     ledger = Ledger(state, Recorder(state))
     for account in state.accounts.values():
         for order in account.open_orders.values():
-            required = ledger.required_hold(order)
+            required = dict(ledger.shares(order))[order]
             assert order.held == required, f"order {order.order_id}: expected hold {required}, was {order.held}"
             held[account.account_id, order.balance.asset] += order.held
     sums: defaultdict[str, int] = defaultdict(int)
@@ -174,8 +179,9 @@ def check_positions(state: State) -> None:
             worth[position.book.quote] += sum(
                 order.remaining * order.price * position.book.notional_unit for order in orders
             )
-            reducing = {order.order_id for order in orders if order.terms.reduce_only}
-            assert reducing == (position.reducing or {}).keys(), f"{where} {symbol}: wrong reduce-only orders"
+            _check_reducing(position, [order for order in orders if order.terms.reduce_only])
+            stated = position.touched or position.stated == position.figures
+            assert stated, f"{where} {symbol}: {position.figures} not stated"
             assert position.cost >= 0, f"{where} {symbol}: cost {position.cost} of net {position.net}"
             assert position.net or not position.cost, f"{where} {symbol}: cost {position.cost} of no lots"
             assert position.turnover is account.turnovers[position.book.quote], f"{where} {symbol}: another's turnover"
@@ -186,6 +192,51 @@ def check_positions(state: State) -> None:
         assert net == 0, f"{symbol}: expected all positions to add up to 0, was {net}"
 
 
+def _check_reducing(position: Position, orders: list[Order]) -> None:
+    """Count the reduce-only orders of a position anew."""
+    where = f"account {position.account.account_id} {position.book.symbol}"
+    found = position.reducing
+    assert (found is not None) == bool(orders), f"{where}: reduce-only orders {orders}, counted {found}"
+    for is_buy in (True, False) if found is not None else ():
+        assert found is not None
+        expected = {order.order_id: order.remaining for order in orders if order.is_buy is is_buy}
+        counted = found[is_buy].all()
+        assert counted == expected, f"{where}: expected reduce-only lots {expected}, were {counted}"
+        assert found[is_buy].lots == sum(expected.values()), f"{where}: wrong sum of reduce-only lots"
+
+
+def check_turnovers(state: State) -> None:
+    """Days that count for fee tiers, no others, and their sum."""
+    for account in state.accounts.values():
+        for quote, turnover in account.turnovers.items():
+            where, days = f"account {account.account_id} {quote}", turnover.days
+            assert turnover.day <= state.day, f"{where}: day {turnover.day} has not begun"
+            assert all(turnover.day - VOLUME_DAYS <= day < turnover.day for day in days), f"{where}: days {days}"
+            expected = sum(days.values())
+            assert turnover.volume == expected, f"{where}: expected volume {expected}, was {turnover.volume}"
+
+
+def check_origins(state: State) -> None:
+    """All that an account has came by transfers and by the prints that made its positions, and nothing got lost."""
+    expected: defaultdict[tuple[int, str], int] = defaultdict(int)
+    for (account_id, _), done in state.transfers.items():
+        other = EXTERNAL_ACCOUNT_ID if done.to_account_id is None else done.to_account_id
+        expected[account_id, done.asset] += int(done.amount)
+        expected[other, done.asset] -= int(done.amount)
+    for account in state.accounts.values():
+        for position in account.positions.values():
+            book = position.book
+            expected[account.account_id, book.base] += position.net * book.lot_units
+            expected[account.account_id, book.quote] -= position.paid + position.fees
+            expected[FEE_ACCOUNT_ID, book.quote] += position.fees
+    for account in state.accounts.values():
+        for asset, balance in account.balances.items():
+            total, origin = balance.available + balance.held, expected.pop((account.account_id, asset), 0)
+            where = f"account {account.account_id} {asset}"
+            assert total == origin, f"{where}: expected {origin} from transfers and prints, was {total}"
+    assert not any(expected.values()), f"expected balances of {dict(expected)}"
+
+
 def check_kill_switches(state: State) -> None:
     """As many switches counted as are on, and nothing that Ticks cancel is of an unknown account or instrument."""
     on = [state.killed, *(book.killed for book in state.books.values()), *(a.killed for a in state.accounts.values())]
@@ -194,3 +245,39 @@ def check_kill_switches(state: State) -> None:
         selection = mass_cancel.selection
         assert selection.account_id is None or selection.account_id in state.accounts, f"{mass_cancel}"
         assert all(symbol in state.books for symbol in selection.symbols or ()), f"{mass_cancel}"
+
+
+def check_lists(state: State) -> None:
+    """Orders of a list know their places, two of a pair each other, and open children what their parent traded."""
+    for order in state.orders.values():
+        link = link_of(order)
+        where = f"order {order.order_id} ({order.status})"
+        list_id = None if link is None else link.order_list.order_list_id
+        assert order.state.order_list_id == list_id, f"{where}: says list {order.state.order_list_id}, is in {list_id}"
+        if link is None:
+            assert order.status is not OrderStatus.PENDING, f"{where}: pending without a list"
+            continue
+        order_list, is_open = link.order_list, order.order_id in order.account.open_orders
+        assert order.order_id in order_list.order_ids, f"{where}: not in list {list_id}"
+        assert order_list.order_list_id <= state.last_order_list_id, f"{where}: in a list of the future"
+        pair = [state.orders[each] for each in order_list.pair_ids if each in state.orders]
+        others = [each for each in pair if each is not order and each.order_id in each.account.open_orders]
+        peer = others[0] if others and is_open and order in pair else None
+        assert link.peer is peer, f"{where}: paired with the wrong order"
+        assert peer is None or not (order.held and peer.held), f"{where}: its pair holds twice"
+        if is_open and link.is_child:
+            _check_child(state, order, link)
+
+
+def _check_child(state: State, child: Order, link: Link) -> None:
+    """An open child follows its parent, or is queued to; without a trade it does not outlive it."""
+    where, order_list = f"order {child.order_id} ({child.status})", link.order_list
+    assert (child.status is OrderStatus.PENDING) == link.is_pending, f"{where}: follows {link.granted} lots"
+    parent = state.orders.get(order_list.order_ids[0])
+    filled = order_list.filled if parent is None else parent.filled
+    assert order_list.filled == filled, f"{where}: expected its parent to have {filled}, was {order_list.filled}"
+    lives = parent is not None and parent.order_id in parent.account.open_orders
+    assert filled or lives, f"{where}: its parent ended"
+    triggers = child.book.triggers
+    is_queued = triggers is not None and child.order_id in triggers.fired
+    assert link.granted == filled or is_queued, f"{where}: expected to follow {filled} lots, was {link.granted}"

@@ -10,6 +10,7 @@ from operator import attrgetter
 from app.domain.events import BalanceChanged, PositionChanged
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import RATE_SCALE
+from app.engine.links import link_of, peer_of
 from app.engine.recorder import Recorder
 from app.engine.state import Balance, Order, State
 
@@ -56,6 +57,8 @@ class Ledger:
 
     def hold(self, order: Order) -> int:
         """Bring the order's hold to what it requires; returns 0, or what is missing if available is too small."""
+        if order.extras is not None and order.extras.link is not None:
+            return self._hold_shares(order)
         required = self.required_hold(order)
         change = required - order.held
         balance = order.balance
@@ -64,6 +67,38 @@ class Ledger:
         balance.available -= change
         balance.held += change
         order.held = required
+        if not balance.touched:
+            self._touch(balance)
+        return 0
+
+    def shares(self, order: Order) -> list[tuple[Order, int]]:
+        """Return what an open order must hold, beside what the order must that it is paired with.
+
+        Only one of a pair trades, so the one that needs more holds for both, the first one if they need the same.
+        """
+        peer = peer_of(order)
+        if peer is None:
+            return [(order, self._needed(order))]
+        first, second = (order, peer) if order.order_id < peer.order_id else (peer, order)
+        ours, theirs = self._needed(first), self._needed(second)
+        return [(first, ours), (second, 0)] if ours >= theirs else [(first, 0), (second, theirs)]
+
+    def _needed(self, order: Order) -> int:
+        """Return what an order must hold if it stands for itself: a pending child nothing."""
+        link = link_of(order)
+        return 0 if link is not None and link.is_pending else self.required_hold(order)
+
+    def _hold_shares(self, order: Order) -> int:
+        """As hold, for an order of a list."""
+        shares = self.shares(order)
+        change = sum(required - each.held for each, required in shares)
+        balance = order.balance
+        if change > balance.available:
+            return change - balance.available
+        balance.available -= change
+        balance.held += change
+        for each, required in shares:
+            each.held = required
         if not balance.touched:
             self._touch(balance)
         return 0

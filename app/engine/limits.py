@@ -9,6 +9,7 @@ set later starts from nothing.
 from typing import NamedTuple
 
 from app.domain.commands import PlaceOrder
+from app.domain.enums import OrderType, Side
 from app.domain.limits import LIMIT_MAX, LIMITS
 from app.engine.state import Account, State
 
@@ -25,6 +26,14 @@ COUNTED = (
     "execution_rate",
 )
 """Limits that need counts."""
+
+
+# On Python 3.11 an enum member looked up on its class costs fifteen times a global.
+_LIMIT = OrderType.LIMIT
+_BUY = Side.BUY
+
+Likeness = tuple[str, bool, OrderType | None, int | None, int]
+"""Symbol, whether it buys, type if it is no limit order, price and quantity."""
 
 
 class Trip(NamedTuple):
@@ -85,7 +94,7 @@ class Counts:
         """UTC day that `accepted` is of."""
         self.accepted = 0
         """Orders and amends."""
-        self.recent: dict[tuple[object, ...], int] = {}
+        self.recent: dict[Likeness, int] = {}
         """When an order without client_order_id was accepted last, by what it was; the oldest first."""
 
     def begin_second(self, second: int) -> None:
@@ -113,9 +122,11 @@ class Counts:
                 del recent[next(iter(recent))]
 
 
-def likeness(terms: PlaceOrder) -> tuple[object, ...]:
+def likeness(terms: PlaceOrder) -> Likeness:
     """Return what makes two orders of an account look like one that was sent twice."""
-    return terms.symbol, terms.side, terms.type, terms.price, terms.quantity
+    order_type = terms.type
+    # Enum members hash in Python: no key that plain orders make holds one.
+    return terms.symbol, terms.side is _BUY, None if order_type is _LIMIT else order_type, terms.price, terms.quantity
 
 
 def resolve(state: State, account: Account) -> Gate:

@@ -35,7 +35,8 @@ class MassCancels:
     def cancel_all(self, command: CancelAll) -> Outcome:
         """Cancel what matches every filter."""
         symbols = None if command.symbol is None else (command.symbol,)
-        selection = Selection(command.account_id, symbols, command.side, command.label, command.session_id)
+        filters = command.side, command.label, command.session_id, command.order_list_id
+        selection = Selection(command.account_id, symbols, *filters)
         return self._answer(selection, OrderReason.CANCEL_ALL)
 
     def close_session(self, command: CloseSession) -> Outcome:

@@ -12,6 +12,7 @@ from app.domain.instrument import RATE_SCALE
 from app.engine.book import BookSide
 from app.engine.ledger import Ledger, trade_rates
 from app.engine.limits import Trip, counts_of
+from app.engine.links import Links
 from app.engine.owner import crossed_of_owner, one_owner
 from app.engine.phases import Phases
 from app.engine.recorder import Recorder
@@ -45,7 +46,7 @@ _DAY = TimeInForce.DAY
 class Matcher:
     """Executes trades and ends orders."""
 
-    __slots__ = ("_ledger", "_phases", "_recorder", "_state", "_watch", "met")
+    __slots__ = ("_ledger", "_phases", "_recorder", "_state", "_watch", "links", "met")
 
     def __init__(self, state: State, ledger: Ledger, recorder: Recorder, watch: TriggerWatch, phases: Phases) -> None:
         self._state = state
@@ -53,6 +54,7 @@ class Matcher:
         self._recorder = recorder
         self._watch = watch
         self._phases = phases
+        self.links = Links(state, ledger, recorder, self.cancel)
         self.met = 0
         """Resting orders that the command has met so far."""
 
@@ -88,6 +90,8 @@ class Matcher:
                 self.met += 1
                 self._trade(taker, maker, min(taker.remaining, maker.shown), level.price)
             else:
+                if taker.extras is not None and taker.extras.link is not None:
+                    self.links.before_print(taker)
                 self._sweep(taker, opposite)
 
     def _sweep(self, taker: Order, opposite: BookSide) -> None:
@@ -143,7 +147,8 @@ class Matcher:
                 self._forget(taker)
                 break
             level = opposite.best
-        if account.gate is None or account.gate.is_counted:
+        # Limits that changed since are resolved anew: a fired order did not pass the checks that do it.
+        if account.gate is None or account.gate.is_counted or account.gate.version != self._state.limits_version:
             self._count_executions(account, COMMAND_ORDER_OPERATIONS_MAX - operations - self.met)
         self.met = COMMAND_ORDER_OPERATIONS_MAX - operations
         book.move_last_price(price)
@@ -215,6 +220,9 @@ class Matcher:
     def _trade(self, taker: Order, maker: Order, quantity: int, price: int) -> None:
         """Print one trade of any two orders."""
         book, recorder, ledger = taker.book, self._recorder, self._ledger
+        for order in (maker, taker):
+            if order.extras is not None and order.extras.link is not None:
+                self.links.before_print(order)
         notional = price * quantity * book.notional_unit
         side = book.bids if maker.is_buy else book.asks
         if quantity == maker.remaining:
@@ -345,15 +353,14 @@ class Matcher:
         self._ledger.release(order)
         self._recorder.order(kind, order, status, reason, order.state.quantity)
         self._forget(order)
+        if order.extras is not None and order.extras.link is not None:
+            self.links.after_end(order)
 
     def _forget(self, order: Order) -> None:
         """Move an ended order to the remembered ones; the oldest of those makes room."""
         state = self._state
         del order.account.open_orders[order.order_id]
-        position = order.position
-        position.open_orders -= 1
-        if position.reducing:
-            position.reducing.pop(order.order_id, None)
+        order.position.leave()
         if order.extras is not None:
             self._disarm(order)
         state.closed.append(order)
@@ -371,7 +378,7 @@ class Matcher:
         if extras.due_ns is not None:
             self._state.timers.disarm(extras.due_ns, EXPIRY, order.order_id)
             extras.due_ns = None
-        if extras.trigger_price is not None:
+        if extras.trigger_price is not None or extras.link is not None:
             self._watch.disarm(order)
 
 

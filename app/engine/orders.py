@@ -31,7 +31,8 @@ _LIMIT = OrderType.LIMIT
 _MARKET = OrderType.MARKET
 _AT_WORK = (_LIMIT, _MARKET)
 """Types that wait for no price."""
-_BANDED = (_LIMIT, _MARKET, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
+BANDED_TYPES = (_LIMIT, _MARKET, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
+"""Types whose price must lie in the band; caps of the others start from a trigger."""
 _BUY = Side.BUY
 _FOK = TimeInForce.FOK
 _GTC = TimeInForce.GTC
@@ -139,10 +140,17 @@ class OrderDesk(Desk):
 
         `together` is how many orders the limits of open orders count for it.
         """
-        state = self._state
         price, rejection = self._check(terms, account, book, together)
         if rejection is not None:
             return rejection
+        order = self._draft(terms, account, book, price)
+        if order.extras is None and terms.time_in_force is _FOK and not fillable(book, order, self._state.timestamp_ns):
+            return refuse(RejectReason.FOK_NOT_FILLABLE)
+        return order
+
+    def _draft(self, terms: PlaceOrder, account: Account, book: Book, price: int) -> Order:
+        """Return an order as it would be accepted next."""
+        state = self._state
         order_id, now = state.last_order_id + 1, state.timestamp_ns
         shown = OrderState(
             order_id, terms, _OPEN, 1, price, terms.quantity, 0, 0, 0, None, now, now, state.sequence
@@ -151,8 +159,6 @@ class OrderDesk(Desk):
         order = Order(shown, position, self._rates(position))
         if is_special(terms):
             self._specialize(order)
-        elif terms.time_in_force is _FOK and not fillable(book, order, state.timestamp_ns):
-            return refuse(RejectReason.FOK_NOT_FILLABLE)
         return order
 
     def _specialize(self, order: Order) -> None:
@@ -240,7 +246,7 @@ class OrderDesk(Desk):
                 rejection = risk.check_money(book, terms.quote_quantity, self._rates(account.position(book)).taker)
         if rejection is None:
             rejection = risk.check_sums(book, terms.side, price, terms.quantity)
-        if rejection is None and instrument.price_band is not None and terms.type in _BANDED:
+        if rejection is None and instrument.price_band is not None and terms.type in BANDED_TYPES:
             rejection = risk.check_band(book, price)
         if rejection is None:
             is_buy = terms.side is _BUY

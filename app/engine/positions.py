@@ -48,6 +48,38 @@ class Turnover:
         self.volume = sum(self.days.values())
 
 
+class Reducing:
+    """Open lots of the reduce-only orders of one side, kept up so that no check has to walk them."""
+
+    __slots__ = ("_counted", "lots")
+
+    def __init__(self) -> None:
+        self._counted: dict[int, int] = {}
+        """By order id, in the order of acceptance."""
+        self.lots = 0
+        """Their sum."""
+
+    def count(self, order: Order) -> None:
+        """Count what an order has open now; one that has nothing open is not counted any more."""
+        self.lots += order.remaining - self._counted.get(order.order_id, 0)
+        if order.remaining:
+            self._counted[order.order_id] = order.remaining
+        else:
+            self._counted.pop(order.order_id, None)
+
+    def of(self, order: Order) -> int:
+        """Return the lots counted for an order."""
+        return self._counted.get(order.order_id, 0)
+
+    def newest(self) -> int:
+        """Return the id of the order that came last; there must be one."""
+        return next(reversed(self._counted))
+
+    def all(self) -> dict[int, int]:
+        """Return what is counted, by order id."""
+        return dict(self._counted)
+
+
 class Position:
     """Lots and money of an account in one instrument; amounts in quote units."""
 
@@ -85,8 +117,8 @@ class Position:
         """Remaining lots of open buys, and of open sells."""
         self.selling = 0
         self.open_orders = 0
-        self.reducing: dict[int, Order] | None = None
-        """Open reduce-only orders by id; None until there was one."""
+        self.reducing: tuple[Reducing, Reducing] | None = None
+        """Open reduce-only sells, and buys; None while there is neither."""
         self.stated = (0, 0, 0, 0)
         """Net, cost, realized and fees as the last event says."""
         self.touched = False
@@ -96,21 +128,29 @@ class Position:
         """Net lots, cost, realized and fees."""
         return self.net, self.cost, self.realized, self.fees
 
+    @property
+    def paid(self) -> int:
+        """What all that was bought cost, less what all that was sold brought; without fees."""
+        return (self.cost if self.net > 0 else -self.cost) - self.realized
+
     def enter(self, order: Order) -> None:
         """Count a new open order."""
         self.open_orders += 1
+        if order.state.terms.reduce_only and self.reducing is None:
+            self.reducing = Reducing(), Reducing()
         self.add(order, order.remaining)
-        if order.state.terms.reduce_only:
-            if self.reducing is None:
-                self.reducing = {}
-            self.reducing[order.order_id] = order
 
     def withdraw(self, order: Order) -> None:
         """Count an order no more that was counted and not accepted."""
+        lots, order.remaining = order.remaining, 0
+        self.add(order, -lots)
+        self.leave()
+
+    def leave(self) -> None:
+        """Count an order no more that has ended; its lots are gone already."""
         self.open_orders -= 1
-        self.add(order, -order.remaining)
-        if self.reducing is not None:
-            self.reducing.pop(order.order_id, None)
+        if self.reducing is not None and not self.reducing[0].lots and not self.reducing[1].lots:
+            self.reducing = None
 
     def add(self, order: Order, lots: int) -> None:
         """Let an order have more lots open, or fewer (negative)."""
@@ -119,6 +159,8 @@ class Position:
         else:
             self.selling += lots
         self.turnover.open_notional += lots * order.price * self.book.notional_unit
+        if self.reducing is not None and order.state.terms.reduce_only:
+            self.reducing[order.is_buy].count(order)
 
     def trade(self, order: Order, quantity: int, notional: int, fee: int, day: int) -> None:
         """Take in one side of a print: what it closes is released in proportion, the rest opens."""
@@ -144,6 +186,8 @@ class Position:
                 realized = self._close(quantity, notional, net)
         self.realized += realized
         self.fees += fee
+        if self.reducing is not None and order.state.terms.reduce_only:
+            self.reducing[order.is_buy].count(order)
         turnover.notional += notional
         turnover.prints += 1
         turnover.profit += realized - fee

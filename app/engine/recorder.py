@@ -132,6 +132,8 @@ class Recorder:
         if before.price != order.price:
             worth += (before.quantity - before.filled_quantity) * (order.price - before.price)
         position.turnover.open_notional += worth * order.book.notional_unit
+        if position.reducing is not None and before.terms.reduce_only:
+            position.reducing[order.is_buy].count(order)
         # Written out as in `private`, here and below: each call on the way of every command shows.
         account.seq = account_seq = account.seq + 1
         event = kind(account_seq, now)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from app.engine import matching
 from app.engine.book import Book, PriceLevel
+from app.engine.links import peer_of
 from app.engine.owner import one_owner
 from app.engine.state import Order
 
@@ -19,6 +20,7 @@ def fillable(book: Book, taker: Order, timestamp_ns: int) -> bool:
     opposite = book.asks if taker.is_buy else book.bids
     wanted = taker.remaining
     operations = 0
+    parted: set[int] = set()
     for level in opposite.best_first():
         if not taker.reaches(level.price):
             return False
@@ -27,7 +29,7 @@ def fillable(book: Book, taker: Order, timestamp_ns: int) -> bool:
                 return False
             if trail.is_young(timestamp_ns):
                 base = level.price
-        for order, lots in _meetings(level):
+        for order, lots in _meetings(level, parted):
             if operations >= matching.COMMAND_ORDER_OPERATIONS_MAX or one_owner(taker, order):
                 return False
             operations += 1
@@ -37,15 +39,22 @@ def fillable(book: Book, taker: Order, timestamp_ns: int) -> bool:
     return False
 
 
-def _meetings(level: PriceLevel) -> Iterator[tuple[Order, int]]:
-    """Yield the orders of a level with the lots they show, as a sweep meets them: icebergs again, behind all others."""
+def _meetings(level: PriceLevel, parted: set[int]) -> Iterator[tuple[Order, int]]:
+    """Yield the orders of a level with the lots they show, as a sweep meets them: icebergs again, behind all others.
+
+    `parted` are ids of orders that ended because the one they are paired with was met; it grows on the way.
+    """
     again: deque[tuple[Order, int]] = deque()
     order = level.head
     while order is not None:
-        shown = order.shown
-        yield order, shown
-        if shown < order.remaining:
-            again.append((order, order.remaining - shown))
+        if order.order_id not in parted:
+            peer = peer_of(order)
+            if peer is not None:
+                parted.add(peer.order_id)
+            shown = order.shown
+            yield order, shown
+            if shown < order.remaining:
+                again.append((order, order.remaining - shown))
         order = order.behind
     while again:
         order, hidden = again.popleft()

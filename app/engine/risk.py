@@ -25,8 +25,8 @@ _AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
 _BUY = Side.BUY
 
 
-def check_status(book: Book, account: Account, terms: PlaceOrder) -> Rejection | None:
-    """Refuse new risk while the instrument or the account does not admit it."""
+def check_phase(book: Book, terms: PlaceOrder) -> Rejection | None:
+    """Refuse new risk while the instrument does not admit it."""
     status = book.instrument.status
     if status is not _INSTRUMENT_OPEN:
         if status is _AUCTION:
@@ -36,6 +36,11 @@ def check_status(book: Book, account: Account, terms: PlaceOrder) -> Rejection |
         if not admits:
             halted = status is _HALTED
             return refuse(RejectReason.INSTRUMENT_HALTED if halted else RejectReason.INSTRUMENT_NOT_OPEN)
+    return None
+
+
+def check_frozen(account: Account) -> Rejection | None:
+    """Refuse new risk while the account does not admit any."""
     if account.status is _ACCOUNT_FROZEN:
         return refuse(RejectReason.ACCOUNT_FROZEN)
     return None
@@ -48,6 +53,11 @@ def gathers(terms: PlaceOrder) -> bool:
 
 def check_numbers(instrument: Instrument, price: int, quantity: int) -> Rejection | None:
     """Refuse a quantity or notional outside the instrument's range, or too large to be exact everywhere."""
+    return check_quantity(instrument, price, quantity) or check_notional(instrument, price, quantity)
+
+
+def check_quantity(instrument: Instrument, price: int, quantity: int) -> Rejection | None:
+    """Refuse a price that is none, and a quantity outside the instrument's range."""
     if not 0 < quantity <= INTEGER_MAX:
         return refuse(
             RejectReason.QUANTITY_OUT_OF_RANGE, field="quantity", limit=INTEGER_MAX, actual=quantity, unit="lots"
@@ -62,6 +72,11 @@ def check_numbers(instrument: Instrument, price: int, quantity: int) -> Rejectio
     if quantity * instrument.lot_units > INTEGER_MAX:
         most = INTEGER_MAX // instrument.lot_units
         return refuse(RejectReason.QUANTITY_OUT_OF_RANGE, field="quantity", limit=most, actual=quantity, unit="lots")
+    return None
+
+
+def check_notional(instrument: Instrument, price: int, quantity: int) -> Rejection | None:
+    """Refuse a notional outside the instrument's range."""
     notional = price * quantity * instrument.notional_unit
     unit = instrument.quote
     if notional > INTEGER_MAX:
@@ -131,15 +146,23 @@ def check_sums(book: Book, side: Side, price: int, quantity: int, amended: Order
     return None
 
 
-def check_band(book: Book, price: int) -> Rejection | None:
-    """Refuse a price too far from the reference price."""
+def band_of(book: Book) -> tuple[int, int] | None:
+    """Return the lowest and highest price in ticks that the reference price admits; None without a band."""
     band = book.instrument.price_band
     if band is None:
         return None
     reference = book.reference_price()
     assert reference is not None, "an instrument with a band has a configured reference price"
     distance = reference * band // RATE_SCALE
-    low, high = max(reference - distance, 1), reference + distance
+    return max(reference - distance, 1), reference + distance
+
+
+def check_band(book: Book, price: int) -> Rejection | None:
+    """Refuse a price too far from the reference price."""
+    band = band_of(book)
+    if band is None:
+        return None
+    low, high = band
     if price < low:
         return refuse(RejectReason.PRICE_BAND, field="price", limit=low, actual=price, unit="ticks")
     if price > high:

@@ -20,6 +20,7 @@ class Selection(NamedTuple):
     side: Side | None = None
     label: str | None = None
     session_id: str | None = None
+    order_list_id: int | None = None
     spares_protective: bool = False
     """Leave alone what waits for a price or for its parent, and what only reduces a position."""
     up_to_id: int | None = None
@@ -34,6 +35,7 @@ class Selection(NamedTuple):
             and (self.side is None or terms.side is self.side)
             and (self.label is None or terms.label == self.label)
             and (self.session_id is None or terms.session_id == self.session_id)
+            and (self.order_list_id is None or order.state.order_list_id == self.order_list_id)
             and (self.up_to_id is None or order.order_id <= self.up_to_id)
             and not (self.spares_protective and (terms.reduce_only or order.status in _WAITING))
         )

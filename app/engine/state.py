@@ -17,6 +17,7 @@ from app.domain.events import AccountUpdated, OrderState, PrivateEvent, SystemEv
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID, FIRST_ACCOUNT_ID
 from app.domain.limits import RATE_WINDOW_NS
 from app.engine.book import Book, PriceLevel, Rates
+from app.engine.links import Link
 from app.engine.positions import Position, Turnover
 from app.engine.selection import MassCancel
 from app.engine.timers import Timers
@@ -167,7 +168,17 @@ class Account:
 class Extras:
     """What only few orders have; an order without any of it has no extras."""
 
-    __slots__ = ("display_quantity", "due_ns", "shown", "slippage", "trails_in", "trigger_price", "waits", "watermark")
+    __slots__ = (
+        "display_quantity",
+        "due_ns",
+        "link",
+        "shown",
+        "slippage",
+        "trails_in",
+        "trigger_price",
+        "waits",
+        "watermark",
+    )
 
     def __init__(self) -> None:
         self.due_ns: int | None = None
@@ -185,6 +196,8 @@ class Extras:
         self.waits = False
         """Whether the order is among those that the book's prices are compared with."""
         self.trails_in: TrailGroup | None = None
+        self.link: Link | None = None
+        """Its place in the list that it was placed with."""
 
 
 class Order:
@@ -329,6 +342,7 @@ class State:
         self.epoch = 0
         self.timestamp_ns = 0
         self.last_order_id = 0
+        self.last_order_list_id = 0
         self.last_account_id = FIRST_ACCOUNT_ID - 1
         self.second = 0
         """Whole seconds of the time of commands."""

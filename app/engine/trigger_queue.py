@@ -6,11 +6,12 @@ their place. Band and limits were checked when the order was accepted and are no
 
 from heapq import heapify, heappop, heapreplace
 
-from app.domain.enums import AccountStatus, InstrumentStatus, OrderReason, OrderStatus, OrderType, PostOnly, TimeInForce
+from app.domain.enums import AccountStatus, InstrumentStatus, OrderReason, OrderStatus, OrderType, TimeInForce
 from app.domain.events import OrderTriggered
 from app.engine import controls, matching, risk
 from app.engine.book import Book
-from app.engine.desk import Desk
+from app.engine.children import Children
+from app.engine.desk import Desk, Parts
 from app.engine.kill_switch import scope_on
 from app.engine.rehearsal import fillable
 from app.engine.state import Order
@@ -28,15 +29,19 @@ _REASON_POST_ONLY = OrderReason.POST_ONLY
 _REASON_REDUCE_ONLY = OrderReason.REDUCE_ONLY
 _REASON_SLIPPAGE_CAP = OrderReason.SLIPPAGE_CAP
 _OPEN = OrderStatus.OPEN
+_UNTRIGGERED = OrderStatus.UNTRIGGERED
 _TRAILING_STOP = OrderType.TRAILING_STOP
-_REPRICE = PostOnly.REPRICE
 _FOK = TimeInForce.FOK
 
 
 class TriggerQueue(Desk):
-    """The queue of fired orders that Ticks work off."""
+    """The queue that Ticks work off: fired orders, and children that could not follow their parent at once."""
 
-    __slots__ = ()
+    __slots__ = ("_children",)
+
+    def __init__(self, parts: Parts, children: Children) -> None:
+        super().__init__(parts)
+        self._children = children
 
     @property
     def is_waiting(self) -> bool:
@@ -88,12 +93,16 @@ class TriggerQueue(Desk):
         self._recorder.books[order.terms.symbol] = order.book
         if order.account.status is _FROZEN:
             self._matcher.cancel(order, _REASON_ACCOUNT_FROZEN)
+        elif order.status is _UNTRIGGERED:
+            self._run(order)
         else:
-            self.run(order)
+            self._children.serve(order)
 
-    def run(self, order: Order) -> None:
+    def _run(self, order: Order) -> None:
         """Let an order that waits for nothing any more act as the limit or market order that it becomes."""
         terms, book, extras = order.terms, order.book, order.extras
+        if extras is not None and extras.link is not None:
+            self._matcher.links.part(order)
         if terms.type is _TRAILING_STOP:
             assert extras is not None
             assert extras.trigger_price is not None
@@ -116,13 +125,3 @@ class TriggerQueue(Desk):
             self._matcher.cancel(order, _REASON_IOC_REMAINDER)
         else:
             self._execute(order)
-
-    def _reprice(self, order: Order) -> bool:
-        """Move a post-only order that would take to where it does not; returns False if it must not or cannot be."""
-        if order.terms.post_only is not _REPRICE:
-            return False
-        price, _ = self._post_only_price(order.book, order.terms, order.price)
-        if price <= 0 or risk.check_band(order.book, price) is not None:
-            return False
-        order.price = price
-        return True

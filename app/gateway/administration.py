@@ -1,35 +1,33 @@
 """The gateway's administrative calls: the same path as orders, for what administrators change."""
 
 import msgspec
+from msgspec import UnsetType
 
 from app.domain.commands import (
     Command,
     CreateAccount,
     CreateAsset,
-    CreateInstrument,
     Deposit,
+    SetFeeTiers,
     SetKillSwitch,
     SetLimits,
+    SetReference,
+    Transfer,
     UpdateAccount,
-    UpdateInstrument,
     Withdraw,
 )
-from app.domain.decimals import Step, parse_decimal
-from app.domain.enums import OrderType
 from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
 from app.errors import ApiError
-from app.gateway.numbers import amount_units, price_ticks, quantity_lots, rate_units, steps
-from app.gateway.refusals import refused
+from app.gateway.listings import create_command, update_command
+from app.gateway.numbers import INTEGER_MAX, amount_units, price_ticks, rate_units, tier_volume
 from app.link.client import LinkClient
-from app.protocol import schemas, shapes
+from app.protocol import admin_schemas, schemas, shapes
 from app.protocol.ports import Instruments
+from app.protocol.rejections import rejection_error
+from app.protocol.shapes import NS_PER_MS
 
 CATALOG_WAIT_S = 2.0
-
-
-ORDER_TYPES_SERVED = (OrderType.LIMIT, OrderType.MARKET)
-"""Of an instrument that names none: the API does not take the fields of the others yet."""
 
 
 class AdministrationGateway:
@@ -39,56 +37,40 @@ class AdministrationGateway:
         self._link = link
         self._instruments = instruments
 
-    async def create_asset(self, request: schemas.AssetRequest) -> int:
+    async def create_asset(self, request: admin_schemas.AssetRequest) -> int:
         """Add an asset."""
         return (await self._submit(CreateAsset(request.asset, request.scale))).engine_seq
 
-    async def create_instrument(self, request: schemas.InstrumentRequest) -> tuple[schemas.InstrumentShape, int]:
-        """List an instrument; its numbers are converted with the tick and lot of the same body."""
-        tick, lot = _step(request.tick_size, "tick_size"), _step(request.lot_size, "lot_size")
-        quote_scale = self._instruments.asset_scale(request.quote)
-
-        def lots(text: str | None, field: str) -> int | None:
-            return None if text is None else steps(text, lot, code="invalid_quantity_lot", field=field)
-
-        def units(text: str | None, field: str) -> int | None:
-            if text is None:
-                return None
-            if quote_scale is None:
-                raise ApiError("invalid_request", "there is no such asset", field="quote")
-            return amount_units(text, quote_scale, field)
-
-        reference = request.reference_price
-        command = CreateInstrument(
-            request.symbol,
-            request.base,
-            request.quote,
-            request.tick_size,
-            request.lot_size,
-            lots(request.min_quantity, "min_quantity"),
-            lots(request.max_quantity, "max_quantity"),
-            units(request.min_notional, "min_notional"),
-            units(request.max_notional, "max_notional"),
-            None if request.price_band is None else rate_units(request.price_band, "price_band"),
-            None if reference is None else steps(reference, tick, code="invalid_price_tick", field="reference_price"),
-            None if request.max_slippage is None else rate_units(request.max_slippage, "max_slippage"),
-            rate_units(request.maker_fee, "maker_fee"),
-            rate_units(request.taker_fee, "taker_fee"),
-            ORDER_TYPES_SERVED if request.order_types is None else tuple(request.order_types),
-            request.status,
-        )
-        outcome = await self._submit(command)
+    async def create_instrument(self, request: admin_schemas.InstrumentRequest) -> tuple[schemas.InstrumentShape, int]:
+        """List an instrument."""
+        outcome = await self._submit(create_command(request, self._instruments.asset_scale(request.quote)))
         return shapes.instrument_shape(_listed(outcome)), outcome.engine_seq
 
     async def edit_instrument(
-        self, symbol: str, request: schemas.InstrumentEditRequest
+        self, symbol: str, request: admin_schemas.InstrumentEditRequest
     ) -> tuple[schemas.InstrumentShape, int]:
         """Change status, filters or fees."""
-        instrument = self._instruments.get(symbol)
-        if instrument is None:
-            raise ApiError("unknown_symbol", "there is no such instrument", status=404)
-        outcome = await self._submit(UpdateInstrument(symbol, request.status, filter_changes(request, instrument)))
+        outcome = await self._submit(update_command(request, self._instrument(symbol)))
         return shapes.instrument_shape(_listed(outcome)), outcome.engine_seq
+
+    async def set_reference(self, symbol: str, request: admin_schemas.ReferenceRequest) -> int:
+        """State an external price."""
+        price = price_ticks(request.price, self._instrument(symbol))
+        return (await self._submit(SetReference(symbol, price))).engine_seq
+
+    async def set_fee_tiers(self, request: admin_schemas.FeeTiersRequest) -> int:
+        """Replace the fee tiers of a quote asset."""
+        scale = self._scale(request.asset)
+        tiers = []
+        for index, tier in enumerate(request.tiers):
+            field = f"tiers[{index}]."
+            volume = tier_volume(tier.volume, scale, field + "volume")
+            maker, taker = (
+                rate_units(tier.maker_fee, field + "maker_fee"),
+                rate_units(tier.taker_fee, field + "taker_fee"),
+            )
+            tiers.append((str(volume), maker, taker))
+        return (await self._submit(SetFeeTiers(request.asset, tuple(tiers)))).engine_seq
 
     async def create_account(self, name: str) -> tuple[int, int, bool]:
         """Open an account, or find the one of that name."""
@@ -96,26 +78,44 @@ class AdministrationGateway:
         assert outcome.account_id is not None  # noqa: S101  # an opened account has its id
         return outcome.account_id, outcome.engine_seq, outcome.duplicate
 
-    async def edit_account(self, account_id: int, request: schemas.AccountEditRequest) -> int:
-        """Freeze or reactivate."""
-        return (await self._submit(UpdateAccount(account_id, request.status))).engine_seq
+    async def edit_account(self, account_id: int, request: admin_schemas.AccountEditRequest) -> int:
+        """Change what is named of an account."""
+        tier, group, restricted = request.tier, request.stp_group, request.restricted
+        command = UpdateAccount(
+            account_id,
+            None if request.status is msgspec.UNSET else request.status,
+            None if tier is msgspec.UNSET else tier or "",
+            None if request.limits is msgspec.UNSET else limit_changes(request.limits),
+            None if group is msgspec.UNSET else group or 0,
+            None if restricted is msgspec.UNSET else tuple(restricted),
+            request.release_throttle is True,
+        )
+        return (await self._submit(command)).engine_seq
 
-    async def deposit(self, account_id: int, request: schemas.TransferRequest) -> tuple[int, bool]:
+    async def deposit(self, account_id: int, request: admin_schemas.TransferRequest) -> tuple[int, bool]:
         """Credit from outside."""
         outcome = await self._submit(Deposit(account_id, request.asset, self._amount(request), request.transfer_id))
         return outcome.engine_seq, outcome.duplicate
 
-    async def withdraw(self, account_id: int, request: schemas.TransferRequest) -> tuple[int, bool]:
+    async def withdraw(self, account_id: int, request: admin_schemas.TransferRequest) -> tuple[int, bool]:
         """Debit to outside."""
         outcome = await self._submit(Withdraw(account_id, request.asset, self._amount(request), request.transfer_id))
         return outcome.engine_seq, outcome.duplicate
 
-    async def set_limits(self, request: schemas.LimitsRequest) -> int:
-        """Set the limits of the whole exchange."""
-        most = None if request.open_orders is None else str(request.open_orders)
-        return (await self._submit(SetLimits({"open_orders": most}))).engine_seq
+    async def transfer(self, account_id: int, request: admin_schemas.MoveRequest) -> tuple[int, bool]:
+        """Move money to another account."""
+        to_account_id = int(request.to_account_id)
+        if to_account_id > INTEGER_MAX:
+            raise ApiError("not_found", "there is no such account", field="to_account_id")
+        command = Transfer(account_id, to_account_id, request.asset, self._amount(request), request.transfer_id)
+        outcome = await self._submit(command)
+        return outcome.engine_seq, outcome.duplicate
 
-    async def set_kill_switch(self, request: schemas.KillSwitchRequest) -> tuple[int, bool]:
+    async def set_limits(self, request: admin_schemas.LimitsRequest) -> int:
+        """Change limits of the exchange, or of a tier."""
+        return (await self._submit(SetLimits(limit_changes(request), request.tier))).engine_seq
+
+    async def set_kill_switch(self, request: admin_schemas.KillSwitchRequest) -> tuple[int, bool]:
         """Stop trading of a scope, or allow it again."""
         command = SetKillSwitch(request.scope, request.target, request.on, request.note)
         outcome = await self._submit(command)
@@ -125,46 +125,39 @@ class AdministrationGateway:
         """Return where the leader stands."""
         return msgspec.structs.asdict(await self._link.status())
 
-    def _amount(self, request: schemas.TransferRequest) -> str:
-        scale = self._instruments.asset_scale(request.asset)
+    def _instrument(self, symbol: str) -> Instrument:
+        instrument = self._instruments.get(symbol)
+        if instrument is None:
+            raise ApiError("unknown_symbol", "there is no such instrument", status=404)
+        return instrument
+
+    def _scale(self, asset: str) -> int:
+        scale = self._instruments.asset_scale(asset)
         if scale is None:
             raise ApiError("invalid_request", "there is no such asset", status=422, field="asset")
-        return str(amount_units(request.amount, scale, "amount"))
+        return scale
+
+    def _amount(self, request: admin_schemas.TransferRequest | admin_schemas.MoveRequest) -> str:
+        return str(amount_units(request.amount, self._scale(request.asset), "amount"))
 
     async def _submit(self, command: Command) -> Outcome:
         outcome = await self._link.submit(command)
         if outcome.rejection is not None:
-            raise refused(outcome.rejection, self._instruments)
+            raise rejection_error(outcome.rejection, self._instruments)
         return outcome
 
 
-def filter_changes(request: schemas.InstrumentEditRequest, instrument: Instrument) -> dict[str, int | None]:
-    """Return the changes of an edit in the engine's integers; what is unset is left out."""
-    changes: dict[str, int | None] = {}
-    given: dict[str, str | None] = {}
-    for part in (request.filters, request.fees):
-        if part is not None:
-            fields = {name: getattr(part, name) for name in part.__struct_fields__}
-            given |= {name: value for name, value in fields.items() if value is not msgspec.UNSET}
-    for name, text in given.items():
-        if text is None:
-            changes[name] = None
-        elif name in ("min_quantity", "max_quantity"):
-            changes[name] = quantity_lots(text, instrument, name)
-        elif name in ("min_notional", "max_notional"):
-            changes[name] = amount_units(text, instrument.quote_scale, name)
-        elif name == "reference_price":
-            changes[name] = price_ticks(text, instrument, name)
-        else:
-            changes[name] = rate_units(text, name)
+def limit_changes(request: admin_schemas.LimitChanges) -> dict[str, str | None]:
+    """Return the changes that a body names, as the engine's integers in text; durations in nanoseconds."""
+    changes: dict[str, str | None] = {}
+    for name in admin_schemas.LimitChanges.__struct_fields__:
+        value: int | str | UnsetType | None = getattr(request, name)
+        if value is msgspec.UNSET:
+            continue
+        if name.endswith("_ms"):
+            name, value = name.removesuffix("_ms") + "_ns", None if value is None else int(value) * NS_PER_MS
+        changes[name] = None if value is None else str(value)
     return changes
-
-
-def _step(text: str, field: str) -> Step:
-    step = parse_decimal(text)
-    if step is None or step.mantissa == 0:
-        raise ApiError("invalid_request", "expected a positive decimal in plain notation", field=field)
-    return step
 
 
 def _listed(outcome: Outcome) -> Instrument:

@@ -1,6 +1,6 @@
-"""Decimal text of requests to the engine's integers, and the engine's limits back to decimal text."""
+"""Decimal text of requests to the engine's integers."""
 
-from app.domain.decimals import Step, count_steps, format_scaled, format_steps, parse_decimal, to_steps
+from app.domain.decimals import Step, count_steps, format_steps, parse_decimal, to_steps
 from app.domain.instrument import RATE_SCALE_DIGITS, Instrument
 from app.errors import ApiError
 
@@ -41,6 +41,11 @@ def amount_units(text: str, scale: int, field: str) -> int:
     return units
 
 
+def tier_volume(text: str, scale: int, field: str) -> int:
+    """Return the least volume of a fee tier in units of 10**-scale; the first tier begins at 0."""
+    return 0 if text == "0" else amount_units(text, scale, field)
+
+
 def rate_units(text: str, field: str) -> int:
     """Return a rate in units of 1e-8; only a leading minus goes beyond the decimal grammar."""
     negative = text.startswith("-")
@@ -48,16 +53,3 @@ def rate_units(text: str, field: str) -> int:
     if units is None or units > INTEGER_MAX:
         raise ApiError("invalid_request", f"expected a fraction with at most {RATE_SCALE_DIGITS} decimals", field=field)
     return -units if negative else units
-
-
-def limit_text(value: str | None, unit: str | None, instrument: Instrument | None, scale: int | None) -> str | None:
-    """Return a rejection's integer as the client's number, by its unit: ticks, lots, a count or an asset's amount."""
-    if value is None:
-        return None
-    if instrument is not None and unit == "ticks":
-        return format_steps(int(value), instrument.tick)
-    if instrument is not None and unit == "lots":
-        return format_steps(int(value), instrument.lot)
-    if scale is not None and unit != "count":
-        return format_scaled(int(value), scale)
-    return value

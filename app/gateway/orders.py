@@ -2,40 +2,38 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
-from datetime import datetime
-from functools import wraps
-from time import monotonic, time_ns
+from functools import partial, wraps
+from time import monotonic
 from typing import Any, ParamSpec, TypeVar
 
 from app import metrics
-from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, PlaceOrder, SetCancelAfter
-from app.domain.decimals import parse_decimal
-from app.domain.enums import OrderType, SelfTradePrevention, Side, TimeInForce
+from app.domain.commands import (
+    CancelAll,
+    CancelOrder,
+    CheckOrder,
+    CloseSession,
+    Command,
+    PlaceBatch,
+    PlaceList,
+    PlaceOrder,
+    SetCancelAfter,
+)
+from app.domain.enums import Side
 from app.domain.identity import Principal
 from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
 from app.errors import ApiError
-from app.gateway.numbers import price_ticks, quantity_lots, rate_units
-from app.gateway.refusals import refused
+from app.gateway.answers import checked_order, order_members, placed_order
+from app.gateway.batches import BatchPlan
+from app.gateway.terms import amend_command, deadline_left_ms, order_number, place_command
 from app.protocol import schemas, shapes
 from app.protocol.ports import CommandLink, Instruments
-from app.protocol.timestamps import timestamp_ns
+from app.protocol.rejections import rejection_error
 from app.stages import TIMES, Stage
 
 ACKNOWLEDGED_ACCOUNTS_MAX = 100_000
 """Accounts whose last acknowledged sequence a replica remembers, for reading one's own writes."""
-DEADLINE_MS_MAX = 60_000
-ID_MAX = 2**63 - 1
 NS_PER_MS = 1_000_000
-
-_NOT_YET = (
-    "quote_quantity",
-    "display_quantity",
-    "trigger_price",
-    "trigger_by",
-    "trailing_offset",
-)
-"""Fields of order types that the engine does not have yet: refused, never ignored."""
 
 
 P = ParamSpec("P")
@@ -71,12 +69,8 @@ class OrderGateway:
         """Place one order."""
         instrument = self._instrument(principal, request.symbol)
         command = place_command(principal.account_id, request, instrument, session_id)
-        deadline_ms = None if request.deadline is None else deadline_left_ms(request.deadline)
-        outcome = await self._submit(principal, command, session_id, deadline_ms)
-        members = _order_members(outcome, instrument)
-        assert outcome.order is not None  # noqa: S101  # an outcome without rejection has its order
-        fills = [shapes.fill_shape(fill, outcome.order, instrument, outcome.timestamp_ns) for fill in outcome.fills]
-        return schemas.PlacedOrder(**members, fills=fills, duplicate=outcome.duplicate)  # type: ignore[arg-type]  # members match by construction, tested
+        outcome = await self._submit(principal, command, session_id, deadline_left_ms([request.deadline]))
+        return placed_order(outcome, instrument)
 
     @_timed
     async def cancel(
@@ -93,7 +87,7 @@ class OrderGateway:
         number = None if order_id is None else order_number(order_id)
         command = CancelOrder(principal.account_id, number, client_order_id, _limited(principal))
         outcome = await self._submit(principal, command, session_id)
-        members = _order_members(outcome, self._of(outcome))
+        members = order_members(outcome, self._of(outcome))
         return schemas.CanceledOrder(**members)  # type: ignore[arg-type]  # members match by construction, tested
 
     @_timed
@@ -105,26 +99,10 @@ class OrderGateway:
         *,
         session_id: str | None = None,
     ) -> schemas.AmendedOrder:
-        """Change price or quantity of an open order."""
-        for field in ("display_quantity", "trigger_price"):
-            if getattr(request, field) is not None:
-                raise ApiError("type_not_allowed", "no order has this field yet", field=field)
-        if request.price is None and request.quantity is None:
-            raise ApiError("invalid_request", "expected price or quantity", field="price")
-        price, price_scale = decimal_parts(request.price, "price")
-        quantity, quantity_scale = decimal_parts(request.quantity, "quantity")
-        command = AmendOrder(
-            principal.account_id,
-            order_number(order_id),
-            price,
-            quantity,
-            request.if_version,
-            price_scale,
-            quantity_scale,
-            _limited(principal),
-        )
+        """Change price, trigger or quantities of an open order."""
+        command = amend_command(principal.account_id, order_id, request, _limited(principal))
         outcome = await self._submit(principal, command, session_id)
-        members = _order_members(outcome, self._of(outcome))
+        members = order_members(outcome, self._of(outcome))
         return schemas.AmendedOrder(**members, priority=outcome.priority)  # type: ignore[arg-type]  # members match by construction, tested
 
     @_timed
@@ -135,6 +113,7 @@ class OrderGateway:
         symbol: str | None = None,
         side: Side | None = None,
         label: str | None = None,
+        order_list_id: str | None = None,
         session_id: str | None = None,
     ) -> schemas.CanceledOrders:
         """Cancel every open order that matches, atomically."""
@@ -142,17 +121,55 @@ class OrderGateway:
             self._instrument(principal, symbol)
         elif principal.symbols is not None:
             raise ApiError("forbidden", "these credentials are limited to instruments: name the symbol", field="symbol")
-        command = CancelAll(principal.account_id, symbol, side, label)
+        list_number = None if order_list_id is None else order_number(order_list_id)
+        command = CancelAll(principal.account_id, symbol, side, label, order_list_id=list_number)
         outcome = await self._submit(principal, command, session_id)
-        canceled = []
-        for state in outcome.orders:
-            instrument = self._instruments.get(state.terms.symbol)
-            if instrument is not None:
-                canceled.append(shapes.order_shape(state, instrument))
-        return schemas.CanceledOrders(engine_seq=outcome.engine_seq, canceled=canceled)
+        return schemas.CanceledOrders(engine_seq=outcome.engine_seq, canceled=self._shapes(outcome))
 
     @_timed
-    async def cancel_after(self, principal: Principal, request: schemas.CancelAfterRequest) -> schemas.CancelAfter:
+    async def place_batch(
+        self, principal: Principal, request: schemas.BatchRequest, *, session_id: str | None = None
+    ) -> schemas.PlacedBatch:
+        """Place several orders in one command, each by itself or all of them or none."""
+        plan = BatchPlan(request, partial(self._terms, principal, session_id=session_id))
+        if plan.commands:
+            deadline_ms = deadline_left_ms([order.deadline for order in request.orders])
+            command = PlaceBatch(principal.account_id, plan.commands, request.atomic)
+            plan.take(await self._submit(principal, command, session_id, deadline_ms))
+        return plan.answer(self._instruments)
+
+    @_timed
+    async def place_list(
+        self, principal: Principal, request: schemas.OrderListRequest, *, session_id: str | None = None
+    ) -> schemas.PlacedList:
+        """Place orders that depend on each other."""
+        orders = request.orders
+        commands = tuple([self._terms(principal, order, session_id=session_id) for order in orders])
+        command = PlaceList(principal.account_id, request.kind, commands)
+        deadline_ms = deadline_left_ms([order.deadline for order in orders])
+        outcome = await self._submit(principal, command, session_id, deadline_ms)
+        return schemas.PlacedList(
+            order_list_id=str(outcome.order_list_id),
+            orders=self._shapes(outcome),
+            duplicate=outcome.duplicate,
+            engine_seq=outcome.engine_seq,
+        )
+
+    @_timed
+    async def check(self, principal: Principal, request: schemas.PlaceOrderRequest) -> schemas.CheckedOrder:
+        """Run every check of an order without placing it."""
+        command = CheckOrder(self._terms(principal, request, session_id=None))
+        outcome = await self._submit(principal, command, None, deadline_left_ms([request.deadline]))
+        return checked_order(outcome, self._instruments, self._instrument(principal, request.symbol))
+
+    async def close_session(self, account_id: int, session_id: str) -> None:
+        """Cancel what a session placed."""
+        await self._link.submit(CloseSession(account_id, session_id))
+
+    @_timed
+    async def cancel_after(
+        self, principal: Principal, request: schemas.CancelAfterRequest, *, session_id: str | None = None
+    ) -> schemas.CancelAfter:
         """Arm the account's dead man's switch anew, or disarm it."""
         symbols = request.symbols
         if symbols is None and principal.symbols is not None and request.timeout_ms:
@@ -165,13 +182,30 @@ class OrderGateway:
             None if symbols is None else tuple(symbols),
             request.keep_protective,
         )
-        outcome = await self._submit(principal, command, None)
+        outcome = await self._submit(principal, command, session_id)
         at = None if outcome.trigger_ns is None else shapes.timestamp_text(outcome.trigger_ns)
         return schemas.CancelAfter(outcome.engine_seq, at)
+
+    def acknowledge(self, account_id: int, engine_seq: int) -> None:
+        """Note a sequence that this replica acknowledged to the account."""
+        acknowledged = self._acknowledged
+        acknowledged[account_id] = max(engine_seq, acknowledged.get(account_id, 0))
+        acknowledged.move_to_end(account_id)
+        if len(acknowledged) > ACKNOWLEDGED_ACCOUNTS_MAX:
+            acknowledged.popitem(last=False)
 
     def acknowledged_seq(self, account_id: int) -> int:
         """Return the highest engine_seq this replica acknowledged for the account, 0 if none."""
         return self._acknowledged.get(account_id, 0)
+
+    def _terms(self, principal: Principal, request: schemas.PlaceOrderRequest, *, session_id: str | None) -> PlaceOrder:
+        instrument = self._instrument(principal, request.symbol)
+        return place_command(principal.account_id, request, instrument, session_id)
+
+    def _shapes(self, outcome: Outcome) -> list[schemas.Order]:
+        """Return the orders of an outcome whose instruments this replica knows."""
+        known = [(state, self._instruments.get(state.terms.symbol)) for state in outcome.orders]
+        return [shapes.order_shape(state, instrument) for state, instrument in known if instrument is not None]
 
     def _instrument(self, principal: Principal, symbol: str) -> Instrument:
         instrument = self._instruments.get(symbol)
@@ -199,85 +233,25 @@ class OrderGateway:
             raise
         finally:
             TIMES[Stage.LINK].add(monotonic() - started)
-        self._remember(principal.account_id, outcome.engine_seq)
+        self.acknowledge(principal.account_id, outcome.engine_seq)
         metrics.ORDERS.labels(_code_of(outcome)).inc()
         if outcome.rejection is not None:
-            symbol = command.symbol if isinstance(command, PlaceOrder) else None
+            symbol = symbol_of(command)
             instrument = None if symbol is None else self._instruments.get(symbol)
-            raise refused(outcome.rejection, self._instruments, instrument)
+            raise rejection_error(outcome.rejection, self._instruments, instrument)
         return outcome
 
-    def _remember(self, account_id: int, engine_seq: int) -> None:
-        acknowledged = self._acknowledged
-        acknowledged[account_id] = max(engine_seq, acknowledged.get(account_id, 0))
-        acknowledged.move_to_end(account_id)
-        if len(acknowledged) > ACKNOWLEDGED_ACCOUNTS_MAX:
-            acknowledged.popitem(last=False)
 
-
-def place_command(
-    account_id: int, request: schemas.PlaceOrderRequest, instrument: Instrument, session_id: str | None
-) -> PlaceOrder:
-    """Return the command of an order body. Raises ApiError naming the field that makes no order."""
-    for field in _NOT_YET:
-        if getattr(request, field) is not None:
-            raise ApiError("type_not_allowed", "the engine does not take this field yet", field=field)
-    if request.reduce_only:
-        raise ApiError("type_not_allowed", "the engine does not take this field yet", field="reduce_only")
-    if request.quantity is None:
-        raise ApiError("invalid_request", "expected a quantity", field="quantity")
-    is_market = request.type is OrderType.MARKET
-    if request.price is None and request.type is OrderType.LIMIT:
-        raise ApiError("invalid_request", "a limit order needs a price", field="price")
-    default_time = TimeInForce.IOC if is_market else TimeInForce.GTC
-    slippage = None if request.max_slippage is None else rate_units(request.max_slippage, "max_slippage")
-    return PlaceOrder(
-        account_id,
-        request.symbol,
-        request.side,
-        request.type,
-        quantity_lots(request.quantity, instrument),
-        None if request.price is None else price_ticks(request.price, instrument),
-        default_time if request.time_in_force is None else request.time_in_force,
-        request.client_order_id,
-        request.post_only,
-        SelfTradePrevention.CANCEL_NEWEST if request.stp is None else request.stp,
-        request.label,
-        slippage,
-        session_id,
-        expire_ns=None if request.expire_at is None else timestamp_ns(request.expire_at, field="expire_at"),
-    )
-
-
-def decimal_parts(text: str | None, field: str) -> tuple[int | None, int | None]:
-    """Return mantissa and scale of a positive decimal, or two Nones for none."""
-    if text is None:
-        return None, None
-    number = parse_decimal(text)
-    if number is None or not 0 < number.mantissa <= ID_MAX:
-        raise ApiError("invalid_request", "expected a positive decimal in plain notation", field=field)
-    return number.mantissa, number.scale
-
-
-def order_number(order_id: str) -> int:
-    """Return an order id as the engine's number; text that cannot be one is an unknown order."""
-    if not order_id.isascii() or not order_id.isdigit() or len(order_id) > 19 or int(order_id) > ID_MAX:
-        raise ApiError("unknown_order", "there is no such order")
-    return int(order_id)
-
-
-def deadline_left_ms(text: str) -> int:
-    """Return the milliseconds left until an RFC 3339 time. Raises ApiError when it is malformed or past."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise ApiError("invalid_request", "expected an RFC 3339 time", field="deadline") from None
-    if at.tzinfo is None:
-        raise ApiError("invalid_request", "expected a time with its zone", field="deadline")
-    left = int(at.timestamp() * 1000) - time_ns() // 1_000_000
-    if left <= 0:
-        raise ApiError("deadline_exceeded", "the deadline passed before execution")
-    return min(left, DEADLINE_MS_MAX)
+def symbol_of(command: Command) -> str | None:
+    """Return the instrument that a refusal of the command would speak of, where the command names it."""
+    match command:
+        case PlaceOrder():
+            return command.symbol
+        case PlaceList(orders=(first, *_)):
+            return first.symbol
+        case CheckOrder():
+            return command.order.symbol
+    return None
 
 
 def _code_of(outcome: Outcome) -> str:
@@ -289,13 +263,3 @@ def _code_of(outcome: Outcome) -> str:
 
 def _limited(principal: Principal) -> tuple[str, ...] | None:
     return None if principal.symbols is None else tuple(sorted(principal.symbols))
-
-
-def _order_members(outcome: Outcome, instrument: Instrument) -> dict[str, object]:
-    """Return the members of the order answer: the order and the book right after the command."""
-    assert outcome.order is not None  # noqa: S101  # an outcome without rejection has its order
-    members = shapes.order_members(outcome.order, instrument)
-    members["book"] = None if outcome.book is None else shapes.quote_shape(outcome.book, instrument)
-    # The command's own position: a repeated order was made by an earlier one.
-    members["engine_seq"] = outcome.engine_seq
-    return members

@@ -48,7 +48,8 @@ from app.link.frames import (
     leader_proof,
     replica_proof,
 )
-from app.link.pending import Pending, is_cancel, resendable
+from app.link.pending import Pending, is_cancel
+from app.link.resending import resendable
 from app.protocol.modes import Finding
 from app.protocol.ports import BookView
 

@@ -3,10 +3,10 @@
 import asyncio
 from typing import Any
 
-from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, Deposit, PlaceOrder, Withdraw
+from app.domain.commands import CancelAll, CancelOrder, CloseSession, Command
 from app.errors import ApiError
 
-_CANCELS = (CancelOrder, CancelAll)
+_CANCELS = (CancelOrder, CancelAll, CloseSession)
 
 
 class Pending:
@@ -36,12 +36,3 @@ class Pending:
 def is_cancel(command: Command) -> bool:
     """Return whether the command only takes risk out of the market: every queue keeps places for these."""
     return isinstance(command, _CANCELS)
-
-
-def resendable(command: Command) -> bool:
-    """Return whether sending the command again cannot execute it twice."""
-    if isinstance(command, PlaceOrder):
-        return command.client_order_id is not None
-    if isinstance(command, AmendOrder):
-        return command.if_version is not None
-    return isinstance(command, CancelOrder | CancelAll | Deposit | Withdraw)

@@ -1,4 +1,4 @@
-"""The core projection: orders, fills, trades, balances, accounts, assets, instruments, account_events.
+"""The core projection: events, orders, fills, trades, ledger, balances, positions, accounts, and what administers them.
 
 One transaction covers the tables and the cursor, and the cursor moves by compare-and-set: killed
 anywhere, run twice at once, or handed rows again, every row counts exactly once. Called by the runner.
@@ -7,8 +7,12 @@ anywhere, run twice at once, or handed rows again, every row counts exactly once
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from app.projections.changes import changes_of
-from app.projections.statements import Statement, statements_of
+import msgspec
+
+from app.domain.instrument import Instrument
+from app.projections.changes import Changes, changes_of
+from app.projections.facts import facts_of
+from app.projections.statements import statements_of
 from app.protocol.records import GENESIS_HASH
 from app.storage.connection import Connection, HealingConnection
 from app.storage.cursors import CORE
@@ -26,6 +30,8 @@ _MOVE = """
 UPDATE projection_cursors SET last_seq = $5, row_hash = $6
 WHERE shard = $1 AND projection = $2 AND last_seq = $3 AND row_hash = $4 RETURNING last_seq
 """
+_INSTRUMENTS = "SELECT definition FROM instruments WHERE shard = $1"
+_instrument = msgspec.msgpack.Decoder(Instrument)
 
 
 class Position(NamedTuple):
@@ -44,6 +50,8 @@ class CoreProjector:
     def __init__(self, dsn: str, shard: int) -> None:
         self._shard = shard
         self._known: Position | None = None
+        self._listed: dict[str, Instrument] = {}
+        """Instruments as of that position, by symbol."""
         self._server = HealingConnection(
             dsn,
             server_settings={
@@ -72,15 +80,17 @@ class CoreProjector:
         for row in fresh:
             verify_row(row, reached.row_hash, reached.last_seq + 1)
             reached = Position(row.last_seq, row.hash)
-        statements = list(statements_of(changes_of(fresh), self._shard))
+        changes = changes_of(fresh, self._listed)
         # Whatever happens from here on, the table knows where the cursor is.
         self._known = None
         moved = await self._server.run(
-            lambda connection: self._write(connection, statements, position, reached), timeout_s=APPLY_TIMEOUT_S
+            lambda connection: self._write(connection, changes, position, reached), timeout_s=APPLY_TIMEOUT_S
         )
         if not moved:
             # Another projector was faster, and its transaction had these rows or more.
             return await self.cursor()
+        for symbol, event in changes.instruments.items():
+            self._listed[symbol] = event.instrument
         self._known = reached
         return reached.last_seq
 
@@ -90,8 +100,14 @@ class CoreProjector:
 
     async def _position(self) -> Position:
         if self._known is None:
-            self._known = await self._server.run(self._read_position, timeout_s=APPLY_TIMEOUT_S)
+            known = await self._server.run(self._read_position, timeout_s=APPLY_TIMEOUT_S)
+            self._listed = await self._server.run(self._read_instruments, timeout_s=APPLY_TIMEOUT_S)
+            self._known = known
         return self._known
+
+    async def _read_instruments(self, connection: Connection) -> dict[str, Instrument]:
+        listed = [_instrument.decode(row["definition"]) for row in await connection.fetch(_INSTRUMENTS, self._shard)]
+        return {instrument.symbol: instrument for instrument in listed}
 
     async def _read_position(self, connection: Connection) -> Position:
         found = await connection.fetchrow(_POSITION, self._shard, CORE)
@@ -101,13 +117,13 @@ class CoreProjector:
         assert found is not None, "expected a cursor row after writing it"  # noqa: S101  # cannot happen
         return Position(*found)
 
-    async def _write(
-        self, connection: Connection, statements: Sequence[Statement], position: Position, reached: Position
-    ) -> bool:
-        """Move the cursor and carry out the statements in one transaction; False if the cursor stood elsewhere."""
+    async def _write(self, connection: Connection, changes: Changes, position: Position, reached: Position) -> bool:
+        """Move the cursor and carry out the changes in one transaction; False if the cursor stood elsewhere."""
         async with connection.transaction():
             if await connection.fetchval(_MOVE, self._shard, CORE, *position, *reached) is None:
                 return False
-            for sql, columns in statements:
-                await connection.execute(sql, *columns)
+            for sql, arrays in statements_of(changes, self._shard):
+                await connection.execute(sql, *arrays)
+            for table, columns, rows in facts_of(changes, self._shard):
+                await connection.copy_records_to_table(table, columns=columns, records=rows)
         return True

@@ -1,10 +1,12 @@
-"""The bulk statements of the core projection: one per table, columns as arrays.
+"""The bulk statements of the core projection for states: one upsert per table, columns as arrays.
 
-Facts are plain inserts, so that a fact projected twice would be an error and not a silent no-op.
-States are upserts.
+The ledger's entries are facts, but their running balance is made by the server from the balances before
+them, so they are a statement too, and come before the balances.
 """
 
 from collections.abc import Iterator, Sequence
+
+import msgspec
 
 from app.domain.enums import AccountStatus
 from app.projections.changes import Changes
@@ -13,32 +15,21 @@ from app.protocol.records import encode
 Statement = tuple[str, Sequence[Sequence[object]]]
 """SQL, and its parameters: one array per column."""
 
-_EVENTS = """
-INSERT INTO account_events (account_id, account_seq, engine_seq, timestamp_ns, event)
-SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[])
-"""
+_LIMITS_OF_EXCHANGE = ""
+_json = msgspec.json.Encoder().encode
+
 _ORDERS = """
 INSERT INTO orders (account_id, order_id, client_order_id, symbol, side, label, status, version, price, quantity,
-    filled_quantity, notional, fees, reason, created_ns, updated_ns, engine_seq, terms)
+    filled_quantity, notional, fees, reason, created_ns, updated_ns, engine_seq, display_quantity, trigger_price,
+    order_list_id, terms)
 SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[],
-    $15::bigint[], $16::bigint[], $17::bigint[], $18::bytea[])
+    $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bytea[])
 ON CONFLICT (account_id, order_id) DO UPDATE SET status = excluded.status, version = excluded.version,
     price = excluded.price, quantity = excluded.quantity, filled_quantity = excluded.filled_quantity,
     notional = excluded.notional, fees = excluded.fees, reason = excluded.reason,
-    updated_ns = excluded.updated_ns, engine_seq = excluded.engine_seq
-"""
-_FILLS = """
-INSERT INTO fills (account_id, account_seq, order_id, client_order_id, symbol, side, trade_id, price, quantity, fee,
-    liquidity, engine_seq, timestamp_ns)
-SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-    $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::bigint[], $13::bigint[])
-"""
-_TRADES = """
-INSERT INTO trades (symbol, trade_id, price, quantity, taker_side, maker_order_id, taker_order_id, maker_account_id,
-    taker_account_id, engine_seq, timestamp_ns)
-SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[],
-    $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
+    updated_ns = excluded.updated_ns, engine_seq = excluded.engine_seq,
+    display_quantity = excluded.display_quantity, trigger_price = excluded.trigger_price
 """
 # Amounts travel as text: they may pass 64 bits.
 _BALANCES = """
@@ -48,6 +39,39 @@ FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::
     AS changed (account_id, asset, available, held, account_seq, engine_seq)
 ON CONFLICT (account_id, asset) DO UPDATE SET available = excluded.available, held = excluded.held,
     account_seq = excluded.account_seq, engine_seq = excluded.engine_seq
+"""
+_POSITIONS = """
+INSERT INTO positions (account_id, symbol, quantity, cost, realized_pnl, fees, account_seq, engine_seq)
+SELECT account_id, symbol, quantity::numeric, cost::numeric, realized_pnl::numeric, fees::numeric, account_seq,
+    engine_seq
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
+    AS changed (account_id, symbol, quantity, cost, realized_pnl, fees, account_seq, engine_seq)
+ON CONFLICT (account_id, symbol) DO UPDATE SET quantity = excluded.quantity, cost = excluded.cost,
+    realized_pnl = excluded.realized_pnl, fees = excluded.fees, account_seq = excluded.account_seq,
+    engine_seq = excluded.engine_seq
+"""
+# The running balance starts from the balances before these rows: they are updated after this statement.
+_LEDGER = """
+INSERT INTO ledger_entries (shard, entry_id, account_id, asset, amount, balance, cause, ref, engine_seq, timestamp_ns)
+SELECT entry.shard, before.entry_id + entry.place, entry.account_id, entry.asset, entry.amount,
+    coalesce(balances.available + balances.held, 0)
+        + sum(entry.amount) OVER (PARTITION BY entry.account_id, entry.asset ORDER BY entry.place),
+    entry.cause, entry.ref, entry.engine_seq, entry.timestamp_ns
+FROM (
+    SELECT shard, account_id, asset, amount::numeric, cause, ref, engine_seq, timestamp_ns, place
+    FROM unnest($1::smallint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+        $8::bigint[]) WITH ORDINALITY
+        AS given (shard, account_id, asset, amount, cause, ref, engine_seq, timestamp_ns, place)
+) AS entry
+CROSS JOIN (
+    SELECT coalesce(max(entry_id), 0) AS entry_id FROM ledger_entries WHERE shard = ($1::smallint[])[1]
+) AS before
+LEFT JOIN balances USING (account_id, asset)
+"""
+_LIMITS = """
+INSERT INTO limits (shard, tier, limits, engine_seq)
+SELECT * FROM unnest($1::smallint[], $2::text[], $3::jsonb[], $4::bigint[])
+ON CONFLICT (shard, tier) DO UPDATE SET limits = excluded.limits, engine_seq = excluded.engine_seq
 """
 _ASSETS = """
 INSERT INTO assets (asset, scale, engine_seq) SELECT * FROM unnest($1::text[], $2::smallint[], $3::bigint[])
@@ -63,9 +87,9 @@ _ACCOUNTS = """
 INSERT INTO accounts (account_id, shard, name, status, account_seq, created_ns, engine_seq)
 SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[])
 """
-_ACCOUNT_STATUSES = """
-UPDATE accounts SET status = changed.status, engine_seq = changed.engine_seq
-FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS changed (account_id, status, engine_seq)
+_ACCOUNT_SETTINGS = """
+UPDATE accounts SET status = changed.status, settings = changed.settings, engine_seq = changed.engine_seq
+FROM unnest($1::bigint[], $2::text[], $3::bytea[], $4::bigint[]) AS changed (account_id, status, settings, engine_seq)
 WHERE accounts.account_id = changed.account_id
 """
 _ACCOUNT_SEQS = """
@@ -79,14 +103,14 @@ def statements_of(changes: Changes, shard: int) -> Iterator[Statement]:
     """Yield the statements that carry out the changes, in order; tables without changes get none."""
     for sql, rows in (
         (_ACCOUNTS, _account_rows(changes, shard)),
-        (_ACCOUNT_STATUSES, _status_rows(changes)),
+        (_ACCOUNT_SETTINGS, _settings_rows(changes)),
         (_ASSETS, ((event.asset, event.scale, event.engine_seq) for event in changes.assets)),
         (_INSTRUMENTS, _instrument_rows(changes, shard)),
         (_ORDERS, _order_rows(changes)),
-        (_FILLS, _fill_rows(changes)),
-        (_TRADES, _trade_rows(changes)),
+        (_LIMITS, _limits_rows(changes, shard)),
+        (_LEDGER, _ledger_rows(changes, shard)),
         (_BALANCES, _balance_rows(changes)),
-        (_EVENTS, _event_rows(changes)),
+        (_POSITIONS, _position_rows(changes)),
         (_ACCOUNT_SEQS, changes.account_seqs.items()),
     ):
         columns = list(zip(*rows, strict=True))
@@ -99,9 +123,9 @@ def _account_rows(changes: Changes, shard: int) -> Iterator[tuple[object, ...]]:
         yield event.account_id, shard, event.name, AccountStatus.ACTIVE.value, 0, at_ns, event.engine_seq
 
 
-def _status_rows(changes: Changes) -> Iterator[tuple[object, ...]]:
+def _settings_rows(changes: Changes) -> Iterator[tuple[object, ...]]:
     for event in changes.account_updates.values():
-        yield event.account_id, event.status.value, event.engine_seq
+        yield event.account_id, event.status.value, encode(event), event.engine_seq
 
 
 def _instrument_rows(changes: Changes, shard: int) -> Iterator[tuple[object, ...]]:
@@ -141,44 +165,10 @@ def _order_rows(changes: Changes) -> Iterator[tuple[object, ...]]:
             order.created_ns,
             order.updated_ns,
             order.engine_seq,
+            order.display_quantity,
+            order.trigger_price,
+            order.order_list_id,
             encode(terms),
-        )
-
-
-def _fill_rows(changes: Changes) -> Iterator[tuple[object, ...]]:
-    for event, at_ns in changes.fills:
-        fill, order, terms = event.fill, event.order, event.order.terms
-        yield (
-            terms.account_id,
-            fill.account_seq,
-            order.order_id,
-            terms.client_order_id,
-            terms.symbol,
-            terms.side.value,
-            fill.trade_id,
-            fill.price,
-            fill.quantity,
-            fill.fee,
-            fill.liquidity.value,
-            order.engine_seq,
-            at_ns,
-        )
-
-
-def _trade_rows(changes: Changes) -> Iterator[tuple[object, ...]]:
-    for trade, at_ns in changes.trades:
-        yield (
-            trade.symbol,
-            trade.trade_id,
-            trade.price,
-            trade.quantity,
-            trade.taker_side.value,
-            trade.maker_order_id,
-            trade.taker_order_id,
-            trade.maker_account_id,
-            trade.taker_account_id,
-            trade.engine_seq,
-            at_ns,
         )
 
 
@@ -187,6 +177,17 @@ def _balance_rows(changes: Changes) -> Iterator[tuple[object, ...]]:
         yield account_id, asset, event.available, event.held, event.account_seq, event.engine_seq
 
 
-def _event_rows(changes: Changes) -> Iterator[tuple[object, ...]]:
-    for account_id, event, encoded, at_ns in changes.events:
-        yield account_id, event.account_seq, event.engine_seq, at_ns, encoded
+def _position_rows(changes: Changes) -> Iterator[tuple[object, ...]]:
+    for (account_id, symbol), event in changes.positions.items():
+        figures = (event.quantity, event.cost, event.realized_pnl, event.fees)
+        yield account_id, symbol, *figures, event.account_seq, event.engine_seq
+
+
+def _ledger_rows(changes: Changes, shard: int) -> Iterator[tuple[object, ...]]:
+    for account_id, asset, amount, *rest in changes.entries:
+        yield shard, account_id, asset, str(amount), *rest
+
+
+def _limits_rows(changes: Changes, shard: int) -> Iterator[tuple[object, ...]]:
+    for tier, event in changes.limits.items():
+        yield shard, tier or _LIMITS_OF_EXCHANGE, _json(event.limits).decode(), event.engine_seq

@@ -1,6 +1,7 @@
 """Names of the channels of `GET /v1/stream`, and how they are read.
 
-Public: `ticker:SYM`, `orderbook:SYM`, `trades:SYM`, `status`. Private, after `auth`: `orders`, `fills`, `balances`.
+Public: `ticker:SYM`, `orderbook:SYM`, `trades:SYM`, `status`. Private, after `auth`: `orders`, `fills`, `balances`,
+`positions`.
 A *state* channel may drop a slow reader's backlog and start over; a *fact* channel never drops.
 """
 
@@ -29,6 +30,7 @@ class PrivateChannel(StrEnum):
     ORDERS = "orders"
     FILLS = "fills"
     BALANCES = "balances"
+    POSITIONS = "positions"
 
 
 class PublicChannel(NamedTuple):
@@ -57,6 +59,6 @@ def parse_channel(name: str) -> PublicChannel | PrivateChannel:
         return PublicChannel(PublicKind(match[1]), match[2])
     raise ApiError(
         "unknown_channel",
-        "Expected ticker:SYM, orderbook:SYM, trades:SYM, status, orders, fills or balances.",
+        "Expected ticker:SYM, orderbook:SYM, trades:SYM, status, orders, fills, balances or positions.",
         field="channels",
     )

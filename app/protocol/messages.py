@@ -12,13 +12,15 @@ from msgspec import Meta
 
 from app.domain.enums import Side
 from app.errors import ApiError
-from app.protocol import schemas
+from app.protocol import fields, schemas
+from app.protocol.holdings import Position
 from app.protocol.validation import invalid_request
 
 MessageId = Annotated[str, Meta(max_length=64)]
 ChannelName = Annotated[str, Meta(max_length=64)]
 Levels = list[tuple[str, str]]
 DEPTH_MAX = 5000
+GRACE_MS_MAX = 300_000
 IntervalMs = Literal[16, 100, 1000]
 
 
@@ -79,22 +81,29 @@ class OrderPlace(ClientMessage, frozen=True, tag="order.place"):
     order: schemas.PlaceOrderRequest
 
 
+class OrderBatch(ClientMessage, frozen=True, tag="order.batch"):
+    """Place several orders; the same members as `POST /v1/orders/batch`."""
+
+    orders: Annotated[list[schemas.PlaceOrderRequest], Meta(min_length=1, max_length=schemas.BATCH_ORDERS_MAX)]
+    atomic: bool = False
+
+
 class OrderCancel(ClientMessage, frozen=True, tag="order.cancel"):
     """Cancel one order by exactly one of its ids."""
 
-    order_id: schemas.IdText | None = None
-    client_order_id: schemas.ClientOrderId | None = None
+    order_id: fields.IdText | None = None
+    client_order_id: fields.ClientOrderId | None = None
 
 
 class OrderAmend(ClientMessage, frozen=True, tag="order.amend"):
     """Amend one order; beside the id the same members as `PATCH /v1/orders/{order_id}`."""
 
-    order_id: schemas.IdText
-    price: schemas.DecimalText | None = None
-    quantity: schemas.DecimalText | None = None
-    display_quantity: schemas.DecimalText | None = None
-    trigger_price: schemas.DecimalText | None = None
-    if_version: schemas.Version | None = None
+    order_id: fields.IdText
+    price: fields.DecimalText | None = None
+    quantity: fields.DecimalText | None = None
+    display_quantity: fields.DecimalText | None = None
+    trigger_price: fields.DecimalText | None = None
+    if_version: fields.Version | None = None
 
     def request(self) -> schemas.AmendOrderRequest:
         """Return the REST body of the same meaning."""
@@ -106,13 +115,31 @@ class OrderAmend(ClientMessage, frozen=True, tag="order.amend"):
 class OrderCancelAll(ClientMessage, frozen=True, tag="order.cancel_all"):
     """Cancel every open order that matches all given filters."""
 
-    symbol: schemas.SymbolText | None = None
+    symbol: fields.SymbolText | None = None
     side: Side | None = None
-    label: schemas.Label | None = None
+    label: fields.Label | None = None
+    order_list_id: fields.IdText | None = None
 
 
-OrderMessage = OrderPlace | OrderCancel | OrderAmend | OrderCancelAll
-AnyClientMessage = Subscribe | Unsubscribe | ListChannels | Auth | Logout | Ping | OrderMessage
+class CancelAfter(ClientMessage, frozen=True, tag="cancel_after"):
+    """Arm the dead man's switch anew, or disarm it with 0; the same members as `POST /v1/cancel-after`."""
+
+    timeout_ms: schemas.CancelAfterMs
+    symbols: schemas.SymbolTexts | None = None
+    keep_protective: bool = False
+
+
+class SessionMessage(ClientMessage, frozen=True, tag="session"):
+    """Say what becomes of this session's orders when its socket is gone; a member left out stays as it is."""
+
+    cancel_on_disconnect: Literal["off", "session"] | None = None
+    grace_ms: Annotated[int, Meta(ge=0, le=GRACE_MS_MAX)] | None = None
+    adopt: Annotated[str, Meta(max_length=64)] | None = None
+    """A lost session of the account whose orders this one takes over."""
+
+
+OrderMessage = OrderPlace | OrderBatch | OrderCancel | OrderAmend | OrderCancelAll | CancelAfter
+AnyClientMessage = Subscribe | Unsubscribe | ListChannels | Auth | Logout | Ping | SessionMessage | OrderMessage
 
 
 class ServerFrame(msgspec.Struct, kw_only=True, tag_field="type", omit_defaults=True):
@@ -182,11 +209,13 @@ class Pong(Reply, kw_only=True, tag="pong"):
 
 
 class Result(Reply, kw_only=True, tag="result"):
-    """Answer of every other action: of place, cancel and amend the order, of cancel_all the canceled orders."""
+    """Answer of every other action: of place, cancel and amend the order, of the others their own members."""
 
     order: schemas.PlacedOrder | schemas.CanceledOrder | schemas.AmendedOrder | None = None
     engine_seq: int | None = None
     canceled: list[schemas.Order] | None = None
+    results: list[schemas.BatchEntry] | None = None
+    trigger_at: str | None = None
 
 
 class ErrorFrame(Reply, kw_only=True, tag="error"):
@@ -254,6 +283,7 @@ class PrivateSnapshot(ServerFrame, kw_only=True, tag="snapshot"):
     orders: list[schemas.Order] | None = None
     fills: list[schemas.Fill] | None = None
     balances: list[schemas.Balance] | None = None
+    positions: list[Position] | None = None
 
 
 class Prevention(msgspec.Struct, kw_only=True):
@@ -279,6 +309,7 @@ class PrivateEvent(ServerFrame, kw_only=True, tag="event"):
     order: schemas.Order | None = None
     fill: schemas.Fill | None = None
     balance: schemas.Balance | None = None
+    position: Position | None = None
     prevention: Prevention | None = None
     order_id: str | None = None
     client_order_id: str | None = None

@@ -14,7 +14,7 @@ from app.domain.events import BookLevels
 from app.domain.identity import Principal
 from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
-from app.protocol import schemas
+from app.protocol import admin_schemas, schemas
 
 
 class BusEntry(msgspec.Struct, frozen=True):
@@ -57,6 +57,8 @@ class BookView(msgspec.Struct, frozen=True, array_like=True):
     timestamp_ns: int
     bids: BookLevels
     asks: BookLevels
+    auction: tuple[int, int, int] | None = None
+    """Price, quantity and surplus that a call auction stated last; it counts only while the instrument is in one."""
 
 
 class BookSource(Protocol):
@@ -118,12 +120,34 @@ class OrderEntry(Protocol):
         symbol: str | None = None,
         side: Side | None = None,
         label: str | None = None,
+        order_list_id: str | None = None,
         session_id: str | None = None,
     ) -> schemas.CanceledOrders:
         """Cancel every open order that matches, atomically."""
 
-    async def cancel_after(self, principal: Principal, request: schemas.CancelAfterRequest) -> schemas.CancelAfter:
+    async def place_batch(
+        self, principal: Principal, request: schemas.BatchRequest, *, session_id: str | None = None
+    ) -> schemas.PlacedBatch:
+        """Place several orders in one command, each by itself or all of them or none."""
+
+    async def place_list(
+        self, principal: Principal, request: schemas.OrderListRequest, *, session_id: str | None = None
+    ) -> schemas.PlacedList:
+        """Place orders that depend on each other."""
+
+    async def check(self, principal: Principal, request: schemas.PlaceOrderRequest) -> schemas.CheckedOrder:
+        """Run every check of an order without placing it."""
+
+    async def close_session(self, account_id: int, session_id: str) -> None:
+        """Cancel what a session placed."""
+
+    async def cancel_after(
+        self, principal: Principal, request: schemas.CancelAfterRequest, *, session_id: str | None = None
+    ) -> schemas.CancelAfter:
         """Arm the account's dead man's switch anew, or disarm it."""
+
+    def acknowledge(self, account_id: int, engine_seq: int) -> None:
+        """Note a sequence that this replica acknowledged to the account by other calls than these."""
 
     def acknowledged_seq(self, account_id: int) -> int:
         """Return the highest engine_seq this replica acknowledged for the account, 0 if none."""
@@ -132,33 +156,42 @@ class OrderEntry(Protocol):
 class Administration(Protocol):
     """The gateway's administrative calls, all committed when they return; the caller has checked scope `admin`."""
 
-    async def create_asset(self, request: schemas.AssetRequest) -> int:
+    async def create_asset(self, request: admin_schemas.AssetRequest) -> int:
         """Add an asset; returns engine_seq."""
 
-    async def create_instrument(self, request: schemas.InstrumentRequest) -> tuple[schemas.InstrumentShape, int]:
+    async def create_instrument(self, request: admin_schemas.InstrumentRequest) -> tuple[schemas.InstrumentShape, int]:
         """List an instrument; returns it and engine_seq."""
 
     async def edit_instrument(
-        self, symbol: str, request: schemas.InstrumentEditRequest
+        self, symbol: str, request: admin_schemas.InstrumentEditRequest
     ) -> tuple[schemas.InstrumentShape, int]:
         """Change status, filters or fees."""
+
+    async def set_reference(self, symbol: str, request: admin_schemas.ReferenceRequest) -> int:
+        """State an external price of an instrument; returns engine_seq."""
+
+    async def set_fee_tiers(self, request: admin_schemas.FeeTiersRequest) -> int:
+        """Replace the fee tiers of a quote asset; returns engine_seq."""
 
     async def create_account(self, name: str) -> tuple[int, int, bool]:
         """Open an account; returns account_id, engine_seq, and whether it existed under this name."""
 
-    async def edit_account(self, account_id: int, request: schemas.AccountEditRequest) -> int:
-        """Freeze or reactivate; returns engine_seq."""
+    async def edit_account(self, account_id: int, request: admin_schemas.AccountEditRequest) -> int:
+        """Change status, tier, limits, group or restrictions; returns engine_seq."""
 
-    async def deposit(self, account_id: int, request: schemas.TransferRequest) -> tuple[int, bool]:
+    async def deposit(self, account_id: int, request: admin_schemas.TransferRequest) -> tuple[int, bool]:
         """Credit from outside; returns engine_seq and whether the transfer_id had done it already."""
 
-    async def withdraw(self, account_id: int, request: schemas.TransferRequest) -> tuple[int, bool]:
+    async def withdraw(self, account_id: int, request: admin_schemas.TransferRequest) -> tuple[int, bool]:
         """Debit to outside; returns engine_seq and whether the transfer_id had done it already."""
 
-    async def set_limits(self, request: schemas.LimitsRequest) -> int:
-        """Set the limits of the whole exchange; returns engine_seq."""
+    async def transfer(self, account_id: int, request: admin_schemas.MoveRequest) -> tuple[int, bool]:
+        """Move money to another account; returns engine_seq and whether the transfer_id had done it already."""
 
-    async def set_kill_switch(self, request: schemas.KillSwitchRequest) -> tuple[int, bool]:
+    async def set_limits(self, request: admin_schemas.LimitsRequest) -> int:
+        """Change limits of the exchange, or of a tier; returns engine_seq."""
+
+    async def set_kill_switch(self, request: admin_schemas.KillSwitchRequest) -> tuple[int, bool]:
         """Stop trading of a scope or allow it again; returns engine_seq and whether it stood so already."""
 
     async def engine_status(self) -> dict[str, object]:

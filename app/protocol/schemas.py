@@ -8,14 +8,12 @@ generated from these types (api/openapi.py), so the two cannot drift.
 from typing import Annotated
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
-from app.domain.decimals import DECIMAL_CHARACTERS_MAX, DECIMAL_PATTERN
 from app.domain.enums import (
-    AccountStatus,
     InstrumentStatus,
-    KillSwitchScope,
     Liquidity,
+    ListKind,
     OrderStatus,
     OrderType,
     PostOnly,
@@ -25,26 +23,18 @@ from app.domain.enums import (
     TimeInForce,
     TriggerBy,
 )
-
-DecimalText = Annotated[str, Meta(pattern=DECIMAL_PATTERN, max_length=DECIMAL_CHARACTERS_MAX)]
-RateText = Annotated[str, Meta(pattern=r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]{1,8})?\Z", max_length=20)]
-"""A fee, band or slippage as a fraction (0.001 is 10 basis points), to 8 decimals; only a maker fee may be negative."""
-SymbolText = Annotated[str, Meta(pattern=r"^[A-Z0-9.-]{1,20}\Z")]
-AssetText = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,12}\Z")]
-ClientOrderId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,36}\Z")]
-Label = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,36}\Z")]
-TransferId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}\Z")]
-AccountName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:@+-]{1,64}\Z")]
-IdText = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,18}\Z")]
-EmailText = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[!-?A-~]+@[!-?A-~]+\Z")]
-"""Printable ASCII: no two spellings look alike, and no control character reaches the database."""
-NameText = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,64}\Z")]
-Timestamp = Annotated[str, Meta(max_length=40)]
-Version = Annotated[int, Meta(ge=1, le=2**53)]
-
-
-class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of every request body: unknown fields are refused."""
+from app.protocol.fields import (
+    ClientOrderId,
+    DecimalText,
+    EmailText,
+    Label,
+    NameText,
+    Request,
+    Scope,
+    SymbolText,
+    Timestamp,
+    Version,
+)
 
 
 class PlaceOrderRequest(Request, frozen=True):
@@ -81,6 +71,23 @@ class AmendOrderRequest(Request, frozen=True):
     if_version: Version | None = None
 
 
+BATCH_ORDERS_MAX = 50
+
+
+class BatchRequest(Request, frozen=True):
+    """Body of `POST /v1/orders/batch`: atomic is all of the orders or none."""
+
+    orders: Annotated[list[PlaceOrderRequest], Meta(min_length=1, max_length=BATCH_ORDERS_MAX)]
+    atomic: bool = False
+
+
+class OrderListRequest(Request, frozen=True):
+    """Body of `POST /v1/order-lists`: oco is two orders, oto a parent and its children, bracket entry, target, stop."""
+
+    kind: ListKind
+    orders: Annotated[list[PlaceOrderRequest], Meta(min_length=2, max_length=3)]
+
+
 class LoginRequest(Request, frozen=True):
     """Body of `POST /v1/auth/login` and `/register`."""
 
@@ -92,9 +99,6 @@ class RefreshRequest(Request, frozen=True):
     """Body of `POST /v1/auth/refresh` and `/logout`."""
 
     refresh_token: Annotated[str, Meta(min_length=16, max_length=200)]
-
-
-Scope = Annotated[str, Meta(pattern=r"^(?:read|trade|transfer|admin)\Z")]
 
 
 class ApiKeyRequest(Request, frozen=True):
@@ -109,104 +113,16 @@ class ApiKeyRequest(Request, frozen=True):
     """Base64 Ed25519 public key; without it an HMAC secret is made and shown once."""
 
 
-class AssetRequest(Request, frozen=True):
-    """Body of `POST /v1/admin/assets`."""
-
-    asset: AssetText
-    scale: Annotated[int, Meta(ge=0, le=18)]
-
-
-class InstrumentRequest(Request, frozen=True):
-    """Body of `POST /v1/admin/instruments`."""
-
-    symbol: SymbolText
-    base: AssetText
-    quote: AssetText
-    tick_size: DecimalText
-    lot_size: DecimalText
-    min_quantity: DecimalText | None = None
-    max_quantity: DecimalText | None = None
-    min_notional: DecimalText | None = None
-    max_notional: DecimalText | None = None
-    price_band: RateText | None = None
-    reference_price: DecimalText | None = None
-    max_slippage: RateText | None = None
-    order_types: list[OrderType] | None = None
-    status: InstrumentStatus = InstrumentStatus.OPEN
-    maker_fee: RateText = "0"
-    taker_fee: RateText = "0"
-
-
-class InstrumentFilters(Request, frozen=True):
-    """Filters of an instrument edit: left out keeps, null removes."""
-
-    min_quantity: DecimalText | UnsetType | None = UNSET
-    max_quantity: DecimalText | UnsetType | None = UNSET
-    min_notional: DecimalText | UnsetType | None = UNSET
-    max_notional: DecimalText | UnsetType | None = UNSET
-    price_band: RateText | UnsetType | None = UNSET
-    reference_price: DecimalText | UnsetType | None = UNSET
-    max_slippage: RateText | UnsetType = UNSET
-
-
-class InstrumentFees(Request, frozen=True):
-    """Fees of an instrument edit."""
-
-    maker_fee: RateText | UnsetType = UNSET
-    taker_fee: RateText | UnsetType = UNSET
-
-
-class InstrumentEditRequest(Request, frozen=True):
-    """Body of `PATCH /v1/admin/instruments/{symbol}`."""
-
-    status: InstrumentStatus | None = None
-    filters: InstrumentFilters | None = None
-    fees: InstrumentFees | None = None
-
-
-class AccountRequest(Request, frozen=True):
-    """Body of `POST /v1/admin/accounts`; the name is the natural key, repeating it answers the same account."""
-
-    name: AccountName
-    email: EmailText | None = None
-    password: Annotated[str, Meta(min_length=10, max_length=128)] | None = None
-
-
-class AccountEditRequest(Request, frozen=True):
-    """Body of `PATCH /v1/admin/accounts/{id}`."""
-
-    status: AccountStatus
-
-
-class LimitsRequest(Request, frozen=True):
-    """Body of `PATCH /v1/admin/limits`: limits of every account of the exchange; null lifts one."""
-
-    open_orders: Annotated[int, Meta(ge=0, le=2**53)] | None
-
-
-class KillSwitchRequest(Request, frozen=True):
-    """Body of `POST /v1/admin/kill-switch`: the target is a symbol or an account id, and absent for the exchange."""
-
-    scope: KillSwitchScope
-    on: bool
-    target: Annotated[str, Meta(min_length=1, max_length=40)] | None = None
-    note: NameText | None = None
+CancelAfterMs = Annotated[int, Meta(ge=0, le=300_000)]
+SymbolTexts = Annotated[list[SymbolText], Meta(min_length=1, max_length=100)]
 
 
 class CancelAfterRequest(Request, frozen=True):
     """Body of `POST /v1/cancel-after`: 0 disarms, else 3000 to 300000."""
 
-    timeout_ms: Annotated[int, Meta(ge=0, le=300_000)]
-    symbols: Annotated[list[SymbolText], Meta(min_length=1, max_length=100)] | None = None
+    timeout_ms: CancelAfterMs
+    symbols: SymbolTexts | None = None
     keep_protective: bool = False
-
-
-class TransferRequest(Request, frozen=True):
-    """Body of deposits and withdrawals; idempotent by transfer_id."""
-
-    asset: AssetText
-    amount: DecimalText
-    transfer_id: TransferId
 
 
 class Order(msgspec.Struct, kw_only=True):
@@ -220,8 +136,17 @@ class Order(msgspec.Struct, kw_only=True):
     time_in_force: TimeInForce
     price: str | None
     quantity: str
+    quote_quantity: str | None = None
+    """Of a market buy by money: what it may spend, fees included."""
     display_quantity: str | None = None
     trigger_price: str | None = None
+    """As it stands now: a trailing stop's follows the market."""
+    trigger_by: TriggerBy | None = None
+    trailing_offset: str | None = None
+    post_only: PostOnly | None = None
+    reduce_only: bool = False
+    expire_at: str | None = None
+    order_list_id: str | None = None
     status: OrderStatus
     filled_quantity: str
     remaining_quantity: str
@@ -296,6 +221,57 @@ class AmendedOrder(Order, kw_only=True):
     book: BookQuote | None
 
 
+class BatchEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What became of one order of a batch: exactly one of the two is there."""
+
+    order: PlacedOrder | None = None
+    error: "Problem | None" = None
+
+
+class PlacedBatch(msgspec.Struct, kw_only=True):
+    """Answer of a batch, in the order of its orders."""
+
+    engine_seq: int | None
+    """Null when no order was fit to be sent to the engine."""
+    results: list[BatchEntry]
+
+
+class PlacedList(msgspec.Struct, kw_only=True):
+    """Answer of an order list: its orders as they stand after the command, in the order of the list."""
+
+    order_list_id: str
+    orders: list[Order]
+    duplicate: bool
+    engine_seq: int
+
+
+class OrderList(msgspec.Struct, kw_only=True):
+    """The orders of a list as they are now, in the order of the list."""
+
+    order_list_id: str
+    orders: list[Order]
+
+
+class OrderCheck(msgspec.Struct, kw_only=True):
+    """One check of an order: `check` is the code it refuses with; numbers are null where there is no limit."""
+
+    check: str
+    passed: bool
+    limit: str | None
+    used: str | None
+    """What the order brings it to."""
+    headroom: str | None
+    """How far that is from the limit; negative by how much it is beyond."""
+
+
+class CheckedOrder(msgspec.Struct, kw_only=True):
+    """Answer of an order that was only validated: nothing was placed."""
+
+    valid: bool
+    checks: list[OrderCheck]
+    engine_seq: int
+
+
 class CancelAfter(msgspec.Struct, frozen=True):
     """The dead man's switch as it stands: when it fires, null when it is disarmed."""
 
@@ -332,9 +308,10 @@ class BookSnapshot(msgspec.Struct, kw_only=True):
 
 
 class Ticker(msgspec.Struct, kw_only=True):
-    """Best prices, last trade and 24-hour statistics; null where there is none."""
+    """Best prices, last trade, 24-hour statistics and where a call auction would cross; null where there is none."""
 
     symbol: str
+    status: InstrumentStatus
     bid: str | None
     bid_quantity: str | None
     ask: str | None
@@ -349,6 +326,11 @@ class Ticker(msgspec.Struct, kw_only=True):
     vwap_24h: str | None
     change_24h: str | None
     mark_price: str | None
+    indicative_price: str | None
+    indicative_quantity: str | None
+    """In an auction "0" when nothing crosses."""
+    indicative_surplus: str | None
+    """What would be left over at that price: positive on the buy side, negative on the sell side."""
     seq: int
     ts: str
 
@@ -371,6 +353,11 @@ class InstrumentShape(msgspec.Struct, kw_only=True):
     status: InstrumentStatus
     maker_fee: str
     taker_fee: str
+    breaker_move: str | None = None
+    breaker_window_ms: int | None = None
+    breaker_halt_ms: int | None = None
+    auction_ms: int = 0
+    session_close_ms: int = 0
     shard: int = 0
 
 

@@ -6,8 +6,9 @@ Pure functions of an event (or state), the instrument and the batch's time in na
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from app.domain.commands import PlaceOrder
 from app.domain.decimals import format_scaled, format_steps
-from app.domain.enums import OrderStatus, OrderType, Side
+from app.domain.enums import OrderStatus, OrderType, Side, TriggerBy
 from app.domain.events import Fill, OrderEvent, OrderRejected, OrderState, TradeExecuted
 from app.domain.instrument import RATE_SCALE_DIGITS, Instrument
 from app.domain.outcomes import BookTop
@@ -15,6 +16,9 @@ from app.protocol import schemas
 
 AVERAGE_PRICE_EXTRA_DIGITS = 6
 """An average price is rounded half up to this many places beyond the tick's."""
+LIMIT_PRICED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
+"""Types with a price of the client's own; the price of the others is a cap that the engine sets."""
+NS_PER_MS = 1_000_000
 SECONDS_KEPT = 256
 """Texts of seconds that are remembered: most times that are shown lie within the last few."""
 
@@ -61,18 +65,21 @@ def rate_text(rate: int) -> str:
     return format_scaled(rate, RATE_SCALE_DIGITS)
 
 
+def milliseconds(duration_ns: int | None) -> int | None:
+    """Return a duration as whole milliseconds."""
+    return None if duration_ns is None else duration_ns // NS_PER_MS
+
+
 def order_members(state: OrderState, instrument: Instrument) -> dict[str, object]:
     """Return the members of the order object."""
-    terms = state.terms
-    return {
+    terms, display, trigger = state.terms, state.display_quantity, state.trigger_price
+    return _terms_members(terms, instrument) | {
         "order_id": str(state.order_id),
-        "client_order_id": terms.client_order_id,
-        "symbol": terms.symbol,
-        "side": terms.side,
-        "type": terms.type,
-        "time_in_force": terms.time_in_force,
-        "price": None if terms.type is OrderType.MARKET else price_text(state.price, instrument),
+        "price": price_text(state.price, instrument) if terms.type in LIMIT_PRICED else None,
         "quantity": quantity_text(state.quantity, instrument),
+        "display_quantity": None if display is None else quantity_text(display, instrument),
+        "trigger_price": None if trigger is None else price_text(trigger, instrument),
+        "order_list_id": None if state.order_list_id is None else str(state.order_list_id),
         "status": state.status,
         "filled_quantity": quantity_text(state.filled_quantity, instrument),
         "remaining_quantity": quantity_text(state.remaining_quantity, instrument),
@@ -80,10 +87,29 @@ def order_members(state: OrderState, instrument: Instrument) -> dict[str, object
         "fees": notional_text(state.fees, instrument),
         "version": state.version,
         "reason": state.reason,
-        "label": terms.label,
         "created_at": timestamp_text(state.created_ns),
         "updated_at": timestamp_text(state.updated_ns),
         "engine_seq": state.engine_seq,
+    }
+
+
+def _terms_members(terms: PlaceOrder, instrument: Instrument) -> dict[str, object]:
+    """Return the members that an order is placed with and keeps."""
+    quote, offset, end_ns = terms.quote_quantity, terms.trailing_offset, terms.expire_ns
+    is_triggered = terms.trigger_price is not None or offset is not None
+    return {
+        "client_order_id": terms.client_order_id,
+        "symbol": terms.symbol,
+        "side": terms.side,
+        "type": terms.type,
+        "time_in_force": terms.time_in_force,
+        "quote_quantity": None if quote is None else notional_text(quote, instrument),
+        "trigger_by": terms.trigger_by or (TriggerBy.LAST if is_triggered else None),
+        "trailing_offset": None if offset is None else price_text(offset, instrument),
+        "post_only": terms.post_only,
+        "reduce_only": terms.reduce_only,
+        "expire_at": None if end_ns is None else timestamp_text(end_ns),
+        "label": terms.label,
     }
 
 
@@ -94,18 +120,16 @@ def order_shape(state: OrderState, instrument: Instrument) -> schemas.Order:
 
 def rejected_order_shape(event: OrderRejected, instrument: Instrument, timestamp_ns: int) -> schemas.Order:
     """Return the order object of a rejected order: it has no id and version 0."""
-    terms = event.terms
+    terms, display, trigger = event.terms, event.terms.display_quantity, event.terms.trigger_price
     quantity = quantity_text(terms.quantity, instrument)
     at = timestamp_text(timestamp_ns)
     return schemas.Order(
+        **_terms_members(terms, instrument),  # type: ignore[arg-type]  # members match by construction, tested
         order_id=None,
-        client_order_id=terms.client_order_id,
-        symbol=terms.symbol,
-        side=terms.side,
-        type=terms.type,
-        time_in_force=terms.time_in_force,
         price=None if terms.price is None else price_text(terms.price, instrument),
         quantity=quantity,
+        display_quantity=None if display is None else quantity_text(display, instrument),
+        trigger_price=None if trigger is None else price_text(trigger, instrument),
         status=OrderStatus.REJECTED,
         filled_quantity="0",
         remaining_quantity=quantity,
@@ -113,7 +137,6 @@ def rejected_order_shape(event: OrderRejected, instrument: Instrument, timestamp
         fees="0",
         version=0,
         reason=event.rejection.reason.value,
-        label=terms.label,
         created_at=at,
         updated_at=at,
         engine_seq=event.engine_seq,
@@ -199,4 +222,9 @@ def instrument_shape(instrument: Instrument) -> schemas.InstrumentShape:
         status=instrument.status,
         maker_fee=rate_text(instrument.maker_fee),
         taker_fee=rate_text(instrument.taker_fee),
+        breaker_move=None if instrument.breaker_move is None else rate_text(instrument.breaker_move),
+        breaker_window_ms=milliseconds(instrument.breaker_window_ns),
+        breaker_halt_ms=milliseconds(instrument.breaker_halt_ns),
+        auction_ms=instrument.auction_ns // NS_PER_MS,
+        session_close_ms=instrument.session_close_ns // NS_PER_MS,
     )

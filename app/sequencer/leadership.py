@@ -25,6 +25,8 @@ READ_GAP_MAX_S = 0.5
 """Reads further apart than this do not span a silence: PostgreSQL itself, or we, stood still between them."""
 POLL_S = 0.05
 LOCK_CHECK_S = 0.25
+ROOM_CHECK_S = 5.0
+"""Pause between looks at the journal's partitions: far less than the fastest engine takes to fill one."""
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +81,7 @@ async def become_leader(
             # A restart of PostgreSQL frees the lock of a leader that lives: then only its beat counts.
             free = holding and started == trusted
             if free or silent or not head.owner:
+                await journal.make_room()
                 taken = await journal.take_over(head, owner=owner, address=address, build=build)
                 if taken is not None:
                     log.info("leading", term=taken.term, head_seq=taken.head_seq, by="lock" if free else "beat")
@@ -112,3 +115,13 @@ async def keep_lock(lock: LeaderLock) -> None:
             except JournalUnavailable as error:
                 log.warning("leader_lock_lost", reason=str(error))
         await asyncio.sleep(LOCK_CHECK_S)
+
+
+async def keep_room(journal: Journal) -> None:
+    """Keep partitions ready ahead of the journal while leading; runs until it is canceled."""
+    while True:
+        try:
+            await journal.make_room()
+        except JournalUnavailable as error:
+            log.warning("journal_partitions_not_extended", reason=str(error))
+        await asyncio.sleep(ROOM_CHECK_S)

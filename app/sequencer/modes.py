@@ -139,3 +139,10 @@ class LeaderModes:
         if self.bus_fault is not None:
             return Finding(Part.REDIS, Mode.DEGRADED, "Redis does not answer the engine: streams come from the journal")
         return None
+
+
+def orders_of(command: Command) -> tuple[PlaceOrder, ...]:
+    """Return the orders that a command places."""
+    if isinstance(command, PlaceOrder):
+        return (command,)
+    return tuple(command.orders) if isinstance(command, PlaceBatch | PlaceList) else ()

@@ -67,6 +67,21 @@ async def restore_newest(newest_first: AsyncIterator[Checkpoint], head_seq: int)
     return Engine(), GENESIS_HASH
 
 
+def verify_checkpoint(checkpoint: Checkpoint) -> None:
+    """Raise JournalDamaged, naming the sequence, unless this build could start from the checkpoint."""
+    if checkpoint.engine_version != ENGINE_VERSION:
+        raise JournalDamaged(
+            f"the checkpoint at sequence {checkpoint.last_seq} is of engine version {checkpoint.engine_version}, "
+            f"this build restores {ENGINE_VERSION}"
+        )
+    try:
+        engine = Engine.restore(checkpoint.body, checkpoint.state_hash)
+    except JournalDamaged as error:
+        raise JournalDamaged(f"the checkpoint at sequence {checkpoint.last_seq} does not restore: {error}") from error
+    if engine.state.sequence != checkpoint.last_seq:
+        raise JournalDamaged(f"the checkpoint at sequence {checkpoint.last_seq} is of {engine.state.sequence}")
+
+
 def follow_row(engine: Engine, row_hash: bytes, row: JournalRow) -> bytes:
     """Verify and replay the next row; returns its hash. Raises JournalDamaged naming the sequence."""
     verify_row(row, row_hash, engine.state.sequence + 1)

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 import structlog
 
-from app.domain.commands import Command, PlaceOrder, Tick
+from app.domain.commands import Command, Tick
 from app.domain.events import EpochStarted, InstrumentListed
 from app.domain.outcomes import Outcome
 from app.engine.engine import ENGINE_VERSION, Engine, Sealed
@@ -31,7 +31,7 @@ from app.protocol.records import (
 )
 from app.sequencer.batch import build_record
 from app.sequencer.clock import LeaderClock
-from app.sequencer.modes import LeaderModes
+from app.sequencer.modes import LeaderModes, orders_of
 from app.sequencer.publisher import Publisher
 from app.sequencer.queue import CommandQueue, Queued
 from app.sequencer.view import PublisherView
@@ -166,11 +166,12 @@ class Sequencer:
         self._wake.set()
 
     def _is_repeated(self, command: Command) -> bool:
-        """Return whether the order was placed before: to say so changes nothing, and ends an unknown outcome."""
-        if not isinstance(command, PlaceOrder) or command.client_order_id is None:
-            return False
-        account = self._engine.state.accounts.get(command.account_id)
-        return account is not None and command.client_order_id in account.client_ids
+        """Return whether all its orders were placed before: to say so changes nothing, and ends an unknown outcome."""
+        known, orders = self._engine.state.accounts, orders_of(command)
+        return bool(orders) and all(
+            order.account_id in known and order.client_order_id in known[order.account_id].client_ids
+            for order in orders
+        )
 
     def execute(self, command: Command) -> None:
         """Queue a command of our own; nobody waits for its answer."""

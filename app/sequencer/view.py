@@ -13,13 +13,15 @@ from app.protocol.ports import BookView
 class CommittedBook:
     """Levels of one book as published."""
 
-    __slots__ = ("asks", "bids", "seq", "timestamp_ns")
+    __slots__ = ("asks", "auction", "bids", "seq", "timestamp_ns")
 
     def __init__(self) -> None:
         self.bids: dict[int, int] = {}
         self.asks: dict[int, int] = {}
         self.seq = 0
         self.timestamp_ns = 0
+        self.auction: tuple[int, int, int] | None = None
+        """Price, quantity and surplus that a call auction stated last."""
 
     def apply(self, delta: BookDelta, timestamp_ns: int) -> None:
         """Apply one published change."""
@@ -52,6 +54,7 @@ class PublisherView:
             committed.bids, committed.asks = dict(bids), dict(asks)
             committed.seq = book.seq
             committed.timestamp_ns = timestamp_ns
+            committed.auction = book.indicated
 
     def open_book(self, symbol: str) -> None:
         """Know an instrument whose book is still empty."""
@@ -67,8 +70,11 @@ class PublisherView:
         """Apply a batch that was committed."""
         self.head_seq = head_seq
         for book in books:
+            committed = self._books.setdefault(book.symbol, CommittedBook())
             if book.delta is not None:
-                self._books.setdefault(book.symbol, CommittedBook()).apply(book.delta, timestamp_ns)
+                committed.apply(book.delta, timestamp_ns)
+            if book.auction is not None:
+                committed.auction = book.auction.price, book.auction.quantity, book.auction.surplus
 
     def book(self, symbol: str) -> BookView | None:
         """Return a whole book, best levels first, or None for an unknown symbol."""
@@ -77,4 +83,5 @@ class PublisherView:
             return None
         bids: BookLevels = sorted(committed.bids.items(), reverse=True)
         asks: BookLevels = sorted(committed.asks.items())
-        return BookView(symbol, self.head_seq, self.epoch, committed.seq, committed.timestamp_ns, bids, asks)
+        auction = committed.auction
+        return BookView(symbol, self.head_seq, self.epoch, committed.seq, committed.timestamp_ns, bids, asks, auction)

@@ -11,6 +11,7 @@ from app.storage.balances import BalanceRow, list_balances
 from app.storage.cursors import cursor
 from app.storage.database import reading, reading_one_moment
 from app.storage.orders import list_open_orders
+from app.storage.positions import PositionRow, list_positions
 from app.storage.tables import account_events, accounts
 
 _event: msgspec.msgpack.Decoder[PrivateEvent] = msgspec.msgpack.Decoder(PrivateEvent)
@@ -32,6 +33,7 @@ class AccountSnapshot(NamedTuple):
     orders: list[OrderState]
     """Open ones, oldest first."""
     balances: list[BalanceRow]
+    positions: list[PositionRow]
 
 
 class AccountEvent(NamedTuple):
@@ -42,7 +44,7 @@ class AccountEvent(NamedTuple):
 
 
 async def account_snapshot(engine: AsyncEngine, shard: int, account_id: int) -> AccountSnapshot:
-    """Return an account's open orders and balances as of one projected batch."""
+    """Return an account's open orders, balances and positions as of one projected batch."""
     async with reading_one_moment(engine) as connection:
         account_seq = await connection.scalar(_ACCOUNT_SEQ, {"account_id": account_id})
         return AccountSnapshot(
@@ -50,6 +52,7 @@ async def account_snapshot(engine: AsyncEngine, shard: int, account_id: int) -> 
             account_seq=account_seq or 0,
             orders=await list_open_orders(connection, account_id),
             balances=await list_balances(connection, account_id),
+            positions=await list_positions(connection, account_id),
         )
 
 

@@ -25,6 +25,9 @@ COMMAND_TIMEOUT_S = 2.5
 """A little more than the server's own timeout, whose answer leaves nothing unknown."""
 RESTORE_TIMEOUT_S = 24 * 3600.0
 """Of a whole journal read from a file: there is no telling how long it is."""
+PARTITION_COMMANDS = 10_000_000
+PARTITIONS_AHEAD = 2
+"""Whole partitions that are kept ready beyond the head."""
 ROWS_BYTES_MAX = 64 << 20
 """Bodies of one `rows` answer, but for its last row."""
 
@@ -74,6 +77,8 @@ _RESTORE_HEAD = """
 UPDATE shard_head SET term = $2, head_seq = $3, head_hash = $4, beat = beat + 1, owner = '', address = ''
 WHERE shard = $1
 """
+
+_EXTEND = "SELECT extend_journal($1::smallint, $2, $3)"
 
 T = TypeVar("T")
 
@@ -147,8 +152,11 @@ class Patience:
 class Journal:
     """A shard's journal over one connection of its own. Operations are serialized; each is bounded by `give_up_s`."""
 
-    def __init__(self, dsn: str, shard: int, *, give_up_s: float = GIVE_UP_S) -> None:
+    def __init__(
+        self, dsn: str, shard: int, *, give_up_s: float = GIVE_UP_S, partition_commands: int = PARTITION_COMMANDS
+    ) -> None:
         self.shard = shard
+        self._partition_commands = partition_commands
         self._give_up_s = give_up_s
         self._lock = asyncio.Lock()
         self._server = HealingConnection(
@@ -162,9 +170,11 @@ class Journal:
         )
 
     @classmethod
-    async def connect(cls, dsn: str, shard: int, *, give_up_s: float = GIVE_UP_S) -> Self:
+    async def connect(
+        cls, dsn: str, shard: int, *, give_up_s: float = GIVE_UP_S, partition_commands: int = PARTITION_COMMANDS
+    ) -> Self:
         """Return a journal whose connection stands. Raises JournalUnavailable."""
-        journal = cls(dsn, shard, give_up_s=give_up_s)
+        journal = cls(dsn, shard, give_up_s=give_up_s, partition_commands=partition_commands)
         await journal._answer(lambda connection: connection.fetchval("SELECT 1"))
         return journal
 
@@ -176,13 +186,11 @@ class Journal:
             raise StartupError(f"PostgreSQL must be durable: expected on, was off: {names}")
 
     async def head(self) -> Head:
-        """Return the head row; a new shard gets its genesis row (term 0, sequence 0) first."""
-        head = await self._head()
-        if head is None:
-            await self._answer(lambda connection: connection.execute(_GENESIS, self.shard, GENESIS_HASH))
-            head = await self._head()
-            assert head is not None, f"expected a head row of shard {self.shard} after writing it"  # noqa: S101  # just written
-        return head
+        """Return the head row; of a shard that never had a leader, what its genesis row will be.
+
+        Only whoever is about to lead writes that row: readers may not.
+        """
+        return await self._head() or Head(self.shard, 0, 0, GENESIS_HASH, 0, "", "", "")
 
     async def take_over(self, observed: Head, *, owner: str, address: str, build: str) -> Head | None:
         """Become the leader of the next term, or return None if somebody else was faster.
@@ -190,6 +198,8 @@ class Journal:
         The head returned is where the tail ends: no append of an older term can follow. `owner` must
         be unique to this attempt (it tells our own success from a rival's after a lost connection).
         """
+        if observed.term == 0:
+            await self._begin()
         async with self._lock:
             patience = Patience(self._give_up_s)
             while True:
@@ -225,6 +235,9 @@ class Journal:
                 try:
                     if await self._server.run(lambda server: self._insert(server, row), timeout_s=COMMAND_TIMEOUT_S):
                         return
+                except asyncpg.CheckViolationError:
+                    # No partition takes the row: nobody made room in time. The head is where it was.
+                    await self._persist(self._extend, patience)
                 except asyncpg.IntegrityConstraintViolationError as fault:
                     raise JournalDamaged(f"journal: sequence {row.last_seq} stands there beyond the head") from fault
                 except Exception as fault:
@@ -236,6 +249,15 @@ class Journal:
                 # The head stands where it stood: the attempt was lost on its way, or still runs in its
                 # backend. In that case the next one waits for its lock and then finds our own hash.
                 await patience.pause()
+
+    async def make_room(self) -> int:
+        """Keep PARTITIONS_AHEAD partitions ready beyond the head; returns the first sequence that has none.
+
+        For whoever leads or is about to, now and then: an append that finds no partition makes it itself, slowly.
+        """
+        if await self._head() is None:
+            await self._begin()
+        return await self._answer(self._extend)
 
     async def beat(self, term: int, head_seq: int, head_hash: bytes) -> None:
         """Show that an idle leader lives. Raises Fenced when it does not lead any more."""
@@ -257,7 +279,7 @@ class Journal:
         One transaction: all of it is there or nothing. Raises StartupError when the shard has a journal,
         JournalUnavailable when PostgreSQL does not answer, and whatever `rows` raises.
         """
-        await self.head()
+        await self._begin()
 
         async def write(connection: Connection) -> tuple[int, int]:
             async with connection.transaction():
@@ -275,8 +297,12 @@ class Journal:
                 raise
 
     async def _copy(self, connection: Connection, rows: Iterable[JournalRow]) -> tuple[int, int]:
-        count, last = 0, None
+        count, last, edge = 0, None, 0
         for row in rows:
+            if row.last_seq >= edge:
+                if last is not None:
+                    await connection.execute(_RESTORE_HEAD, self.shard, last.term, last.last_seq, last.hash)
+                edge = await self._extend(connection)
             await connection.execute(_RESTORE_ROW, self.shard, *row)
             count, last = count + 1, row
         if last is not None:
@@ -310,6 +336,14 @@ class Journal:
                 f"shard {self.shard}: expected the head at term {row.term} and sequence {row.first_seq - 1}, "
                 f"was term {head.term} and sequence {head.head_seq} of {head.owner or 'nobody'}"
             )
+
+    async def _begin(self) -> None:
+        """Write the genesis row (term 0, sequence 0) of a shard that has no head row."""
+        await self._answer(lambda connection: connection.execute(_GENESIS, self.shard, GENESIS_HASH))
+
+    async def _extend(self, connection: Connection) -> int:
+        edge: int = await connection.fetchval(_EXTEND, self.shard, self._partition_commands, PARTITIONS_AHEAD)
+        return edge
 
     async def _head(self) -> Head | None:
         return await self._answer(self._read_head)

@@ -33,12 +33,16 @@ _SELECT = select(
     orders.c.created_ns,
     orders.c.updated_ns,
     orders.c.engine_seq,
+    orders.c.display_quantity,
+    orders.c.trigger_price,
+    orders.c.order_list_id,
 )
 _OWNED = _SELECT.where(orders.c.account_id == bindparam("account_id"))
 _BY_ID = _OWNED.where(orders.c.order_id == bindparam("order_id"))
 _BY_CLIENT_ID = (
     _OWNED.where(orders.c.client_order_id == bindparam("client_order_id")).order_by(orders.c.order_id.desc()).limit(1)
 )
+_BY_LIST = _OWNED.where(orders.c.order_list_id == bindparam("order_list_id")).order_by(orders.c.order_id)
 _OPEN = _OWNED.where(IS_OPEN).order_by(orders.c.order_id)
 
 
@@ -101,6 +105,13 @@ async def list_open_orders(source: AsyncEngine | AsyncConnection, account_id: in
     return await _all(source, _OPEN, {"account_id": account_id})
 
 
+async def list_orders_of_list(
+    source: AsyncEngine | AsyncConnection, account_id: int, order_list_id: int
+) -> list[OrderState]:
+    """Return the orders of an account's order list, in the order of the list; none if there is no such list."""
+    return await _all(source, _BY_LIST, {"account_id": account_id, "order_list_id": order_list_id})
+
+
 async def _first(
     source: AsyncEngine | AsyncConnection, query: Select[*tuple[Any, ...]], values: Mapping[str, object]
 ) -> OrderState | None:
@@ -117,21 +128,21 @@ async def _all(
 
 
 def _state(row: Row[*tuple[Any, ...]]) -> OrderState:
-    order_id, terms, status, version, price, quantity, filled, notional, fees, reason, created, updated, engine_seq = (
-        row
-    )
     return OrderState(
-        order_id=order_id,
-        terms=_terms.decode(terms),
-        status=OrderStatus(status),
-        version=version,
-        price=price,
-        quantity=quantity,
-        filled_quantity=filled,
-        notional=notional,
-        fees=fees,
-        reason=None if reason is None else OrderReason(reason),
-        created_ns=created,
-        updated_ns=updated,
-        engine_seq=engine_seq,
+        order_id=row.order_id,
+        terms=_terms.decode(row.terms),
+        status=OrderStatus(row.status),
+        version=row.version,
+        price=row.price,
+        quantity=row.quantity,
+        filled_quantity=row.filled_quantity,
+        notional=row.notional,
+        fees=row.fees,
+        reason=None if row.reason is None else OrderReason(row.reason),
+        created_ns=row.created_ns,
+        updated_ns=row.updated_ns,
+        engine_seq=row.engine_seq,
+        display_quantity=row.display_quantity,
+        trigger_price=row.trigger_price,
+        order_list_id=row.order_list_id,
     )

@@ -8,6 +8,7 @@ times UTC nanoseconds where a sequence gave them and `*_at` with zone where peop
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     ForeignKey,
@@ -25,7 +26,7 @@ from sqlalchemy import (
     func,
     literal_column,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from app.domain.enums import OrderStatus
 
@@ -73,6 +74,17 @@ journal = Table(
     Column("engine_version", Integer, nullable=False),
     Column("timestamp_ns", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    # The partitions are tables of the schema journal_parts, made by the function extend_journal.
+    postgresql_partition_by="RANGE (shard, last_seq)",
+)
+
+journal_partitions = Table(
+    "journal_partitions",
+    metadata,
+    # A partition holds the rows whose last_seq is from_seq or more and below to_seq.
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("from_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("to_seq", BigInteger, nullable=False),
 )
 
 checkpoints = Table(
@@ -118,11 +130,15 @@ orders = Table(
     Column("created_ns", BigInteger, nullable=False),
     Column("updated_ns", BigInteger, nullable=False),
     Column("engine_seq", BigInteger, nullable=False),
+    Column("display_quantity", BigInteger),
+    Column("trigger_price", BigInteger),
+    Column("order_list_id", BigInteger),
     # The order's PlaceOrder as msgpack: what never changes is kept whole, not column by column.
     Column("terms", LargeBinary, nullable=False),
 )
 # Not unique: the engine decides what a repeated id means, and a projection must never refuse a fact.
 Index(None, orders.c.account_id, orders.c.client_order_id, postgresql_where=orders.c.client_order_id.is_not(None))
+Index(None, orders.c.account_id, orders.c.order_list_id, postgresql_where=orders.c.order_list_id.is_not(None))
 IS_OPEN = orders.c.status.in_([literal_column(f"'{status}'") for status in OPEN_STATUSES])
 Index("ix_orders_open", orders.c.account_id, orders.c.order_id, postgresql_where=IS_OPEN)
 
@@ -173,6 +189,82 @@ balances = Table(
     Column("engine_seq", BigInteger, nullable=False),
 )
 
+positions = Table(
+    "positions",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("symbol", Text, primary_key=True),
+    Column("quantity", AMOUNT, nullable=False),
+    Column("cost", AMOUNT, nullable=False),
+    Column("realized_pnl", AMOUNT, nullable=False),
+    Column("fees", AMOUNT, nullable=False),
+    Column("account_seq", BigInteger, nullable=False),
+    Column("engine_seq", BigInteger, nullable=False),
+)
+
+ledger_entries = Table(
+    "ledger_entries",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    # Counts the shard's entries in the order of the journal, without gaps.
+    Column("entry_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("account_id", BigInteger, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("amount", AMOUNT, nullable=False),
+    Column("balance", AMOUNT, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("engine_seq", BigInteger, nullable=False),
+    Column("timestamp_ns", BigInteger, nullable=False),
+    Index(None, "account_id", "entry_id"),
+)
+
+transfers = Table(
+    "transfers",
+    metadata,
+    # One side of a transfer: of one between two accounts each has its row.
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("engine_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("transfer_id", Text, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("amount", AMOUNT, nullable=False),
+    Column("counterparty_id", BigInteger),
+    Column("timestamp_ns", BigInteger, nullable=False),
+    Index(None, "account_id", "transfer_id"),
+)
+
+limits = Table(
+    "limits",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    # The empty name is the exchange's own level.
+    Column("tier", Text, primary_key=True),
+    Column("limits", JSONB, nullable=False),
+    Column("engine_seq", BigInteger, nullable=False),
+)
+
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("engine_seq", BigInteger, nullable=False),
+    Column("timestamp_ns", BigInteger, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("engine_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("timestamp_ns", BigInteger, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("account_id", BigInteger),
+    Column("changed", Boolean, nullable=False),
+    Column("details", JSONB, nullable=False),
+    Index(None, "account_id", "engine_seq"),
+)
+
 accounts = Table(
     "accounts",
     metadata,
@@ -184,6 +276,8 @@ accounts = Table(
     Column("account_seq", BigInteger, nullable=False),
     Column("created_ns", BigInteger, nullable=False),
     Column("engine_seq", BigInteger, nullable=False),
+    # The newest AccountUpdated as msgpack: tier, limits, group, restrictions; none if there was none.
+    Column("settings", LargeBinary),
     UniqueConstraint("shard", "name"),
 )
 

@@ -15,7 +15,7 @@ from zlib import crc32
 from sortedcontainers import SortedDict
 
 from app.domain.enums import Side
-from app.domain.events import BookDelta, BookLevels, TradeExecuted
+from app.domain.events import AuctionIndicated, BookDelta, BookLevels, TradeExecuted
 from app.domain.instrument import Instrument
 from app.protocol import schemas
 from app.protocol.messages import encode_frame
@@ -88,7 +88,18 @@ class BookSide:
 class BookState:
     """One published book at `seq` of `epoch`."""
 
-    __slots__ = ("_full", "asks", "bids", "engine_seq", "epoch", "instrument", "seq", "timestamp_ns")
+    __slots__ = (
+        "_auction_seq",
+        "_full",
+        "asks",
+        "auction",
+        "bids",
+        "engine_seq",
+        "epoch",
+        "instrument",
+        "seq",
+        "timestamp_ns",
+    )
 
     def __init__(self, instrument: Instrument, view: BookView) -> None:
         self.instrument = instrument
@@ -98,7 +109,16 @@ class BookState:
         self.timestamp_ns = view.timestamp_ns
         self.bids = BookSide(Side.BUY, instrument, view.bids)
         self.asks = BookSide(Side.SELL, instrument, view.asks)
+        self.auction = view.auction
+        """Price, quantity and surplus that a call auction stated last."""
+        self._auction_seq = view.engine_seq
         self._full: tuple[int, str] | None = None
+
+    def indicate(self, auction: AuctionIndicated) -> None:
+        """Take what an auction states, unless the view that the book began with knew it already."""
+        if auction.engine_seq > self._auction_seq:
+            self._auction_seq = auction.engine_seq
+            self.auction = auction.price, auction.quantity, auction.surplus
 
     def apply(self, delta: BookDelta, timestamp_ns: int) -> ChainStep:
         """Apply a delta that continues the chain; an old one and one beyond a gap change nothing."""

@@ -19,6 +19,7 @@ from app.errors import ApiError
 from app.protocol.messages import encode_frame
 from app.protocol.ports import Authenticator, OrderEntry
 from app.protocol.problems import problem_of
+from app.streaming.disconnects import Disconnects
 from app.streaming.hub import Hub
 from app.streaming.limits import SessionLimits
 from app.streaming.liveness import StreamProtocol
@@ -53,8 +54,13 @@ class StreamEndpoint:
         limits: SessionLimits | None = None,
     ) -> None:
         self._limits = limits or SessionLimits()
+        self._disconnects = Disconnects(order_entry)
         self._context = SessionContext(
-            hub=hub, authenticator=authenticator, order_entry=order_entry, limits=self._limits
+            hub=hub,
+            authenticator=authenticator,
+            order_entry=order_entry,
+            limits=self._limits,
+            disconnects=self._disconnects,
         )
         self._hub = hub
         self._allowed_origins = frozenset(allowed_origins)
@@ -79,6 +85,10 @@ class StreamEndpoint:
             session.detach()
             metrics.SESSIONS_OPEN.dec()
             self._sessions -= 1
+
+    async def stop(self) -> None:
+        """Cancel what lost sessions left, as they asked for; the sockets are closed already."""
+        await self._disconnects.stop()
 
     def _refusal(self, websocket: WebSocket) -> ApiError | None:
         origin = websocket.headers.get("origin")

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from sortedcontainers import SortedDict
 
-from app.domain.events import EpochStarted
+from app.domain.events import EpochStarted, InstrumentListed, ReferenceSet
 from app.errors import ApiError, StartupError
 from app.protocol import schemas
 from app.protocol.channels import PublicChannel, PublicKind
@@ -85,7 +85,11 @@ class Hub:
         self._feed = Feed(open_bus=open_bus, epoch=epoch, sources=sources, sink=self)
         self._epoch = epoch
         self._context = MarketContext(
-            book_source=book_source, sources=sources, applied_seq=self.applied_seq, now_ns=now_ns
+            book_source=book_source,
+            sources=sources,
+            instruments=self.instruments,
+            applied_seq=self.applied_seq,
+            now_ns=now_ns,
         )
         self._markets: dict[str, Market] = {}
         self._accounts: dict[int, set[PrivateStream]] = {}
@@ -140,17 +144,12 @@ class Hub:
     def apply(self, record: BatchRecord) -> None:
         """Hand one batch to everybody concerned."""
         timestamp_ns = record.timestamp_ns
-        if record.system != _NO_SYSTEM_EVENTS:
-            self._apply_system(record)
+        edited = self._apply_system(record) if record.system != _NO_SYSTEM_EVENTS else ()
         for symbol, blob in record.books:
-            market = self._markets.get(symbol)
-            if market is not None:
-                try:
-                    market.apply(blob, timestamp_ns)
-                except Exception:
-                    # A defect in one symbol must not stop the others; its subscribers start over.
-                    _log.exception("batch %d broke the market %s", record.last_seq, symbol)
-                    market.start_over("resync")
+            self._guarded(symbol, Market.apply, blob, timestamp_ns)
+        for symbol in edited:
+            # After what the batch did to its book: an auction is shown with where it stands.
+            self._guarded(symbol, Market.refresh)
         if self._accounts:
             for account_id, blob in record.accounts:
                 streams = self._accounts.get(account_id)
@@ -187,7 +186,9 @@ class Hub:
         """Say whether the feed is lost."""
         return self._stale_text is not None
 
-    def _apply_system(self, record: BatchRecord) -> None:
+    def _apply_system(self, record: BatchRecord) -> list[str]:
+        """Take the system events; returns the symbols of instruments that were listed or edited."""
+        changed: list[str] = []
         events = decode_system(record.system)
         self.instruments.apply(events)
         for event in events:
@@ -196,6 +197,23 @@ class Hub:
                 self._feed.start_epoch(event.epoch)
                 for market in self._markets.values():
                     market.start_over("epoch")
+            elif isinstance(event, InstrumentListed):
+                changed.append(event.instrument.symbol)
+            elif isinstance(event, ReferenceSet):
+                self._guarded(event.symbol, Market.set_external, event.price, record.timestamp_ns)
+        return changed
+
+    def _guarded(self, symbol: str, call: Callable[..., None], *values: object) -> None:
+        """Tell a market something, if the replica keeps it."""
+        market = self._markets.get(symbol)
+        if market is None:
+            return
+        try:
+            call(market, *values)
+        except Exception:
+            # A defect in one symbol must not stop the others; its subscribers start over.
+            _log.exception("a batch broke the market %s", symbol)
+            market.start_over("resync")
 
     def _deliver(self, streams: set[PrivateStream], blob: bytes, timestamp_ns: int) -> None:
         events = [EventFrames(AccountEvent(event, timestamp_ns), self.instruments) for event in decode_private(blob)]

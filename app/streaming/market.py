@@ -8,20 +8,21 @@ journal), and what the buffer has beyond that state is applied. From there on it
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from app.domain.events import BookDelta
+from app.domain.events import AuctionIndicated, BookDelta
 from app.domain.instrument import Instrument
+from app.domain.prices import EXTERNAL_AGE_MAX_NS
 from app.errors import ApiError
 from app.protocol import schemas
 from app.protocol.channels import PublicKind
 from app.protocol.messages import BookOptions, encode_frame
-from app.protocol.ports import BookSource
+from app.protocol.ports import BookSource, Instruments
 from app.protocol.records import BookRecord, decode_book
 from app.streaming.activation import Activation
 from app.streaming.book_channels import BookChannel, BookView, book_channel
 from app.streaming.channel_state import BookState, ChainStep, TradePrint, TradeTail, trade_print, trades_text
 from app.streaming.fanout import FirstFrame, LiveChannel, Reason
 from app.streaming.sources import Sources, rows_between
-from app.streaming.ticker_state import RollingDay, ticker_shape
+from app.streaming.ticker_state import RollingDay, mark_price, ticker_shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class MarketContext:
 
     book_source: BookSource
     sources: Sources
+    instruments: Instruments
     applied_seq: Callable[[], int]
     now_ns: Callable[[], int]
 
@@ -83,6 +85,10 @@ class Market:
         """How often `start_over` was called: a load that one of them overtook is void."""
         self._shown: tuple[object, ...] = ()
         """Best levels and statistics in the last ticker frame."""
+        self._external: tuple[int, int] | None = None
+        """Last external reference price and its time."""
+        self._auction: AuctionIndicated | None = None
+        """What an auction stated while the book was fetched."""
         self._deltas: list[tuple[BookDelta, int]] | None = None
         """Deltas with their times while the book is fetched."""
         self._prints: list[TradePrint] | None = None
@@ -133,7 +139,10 @@ class Market:
         """Return the ticker, or None while book or trades are not loaded."""
         if self.book is None or self.tail is None:
             return None
-        return ticker_shape(self.instrument, self.book, self._day, self.tail.trades[-1] if self.tail.trades else None)
+        last = self.tail.trades[-1] if self.tail.trades else None
+        # Tick and lot never change, status does.
+        current = self._context.instruments.get(self.instrument.symbol) or self.instrument
+        return ticker_shape(current, self.book, self._day, last, mark=self._mark(self.book, last))
 
     def apply(self, blob: bytes, timestamp_ns: int) -> None:
         """Follow what a batch did to this symbol."""
@@ -144,6 +153,17 @@ class Market:
             self._apply_trades(record, timestamp_ns)
         if record.delta is not None:
             self._apply_delta(record.delta, timestamp_ns)
+        if record.auction is not None:
+            self._apply_auction(record.auction)
+        self._publish_ticker()
+
+    def set_external(self, price: int, timestamp_ns: int) -> None:
+        """Take an external reference price in ticks."""
+        self._external = price, timestamp_ns
+        self._publish_ticker()
+
+    def refresh(self) -> None:
+        """Show that the instrument was edited."""
         self._publish_ticker()
 
     def start_over(self, reason: Reason) -> None:
@@ -179,6 +199,18 @@ class Market:
             for channel in self._books.values():
                 channel.follow(delta)
 
+    def _apply_auction(self, auction: AuctionIndicated) -> None:
+        if self.book is not None:
+            self.book.indicate(auction)
+        elif self._deltas is not None:
+            self._auction = auction
+
+    def _mark(self, book: BookState, last: TradePrint | None) -> int | None:
+        external = self._external
+        if external is not None and self._context.now_ns() - external[1] >= EXTERNAL_AGE_MAX_NS:
+            external = self._external = None
+        return mark_price(book, last, None if external is None else external[0])
+
     def _apply_trades(self, record: BookRecord, timestamp_ns: int) -> None:
         prints = [trade_print(trade, timestamp_ns) for trade in record.trades]
         if self.tail is None:
@@ -199,7 +231,17 @@ class Market:
         """Push the ticker if it shows something new: a change deep in the book is none."""
         if not self._ticker.members or self.book is None or self.tail is None:
             return
-        shown = (self.book.bids.best(), self.book.asks.best(), self.tail.last_id, self._day.volume, self._day.open)
+        current = self._context.instruments.get(self.instrument.symbol)
+        shown = (
+            self.book.bids.best(),
+            self.book.asks.best(),
+            self.tail.last_id,
+            self._day.volume,
+            self._day.open,
+            self.book.auction,
+            current and current.status,
+            self._mark(self.book, self.tail.trades[-1] if self.tail.trades else None),
+        )
         if shown != self._shown:
             self._shown = shown
             ticker = self.ticker_now()
@@ -218,7 +260,7 @@ class Market:
         return self.tail is None and bool(self._ticker.members or self._trades.members)
 
     async def _load_book(self) -> None:
-        self._deltas, jumps = [], self._jumps
+        self._deltas, self._auction, jumps = [], None, self._jumps
         try:
             view = await self._context.book_source.book(self.instrument.symbol)
             book = BookState(self.instrument, view)
@@ -227,6 +269,8 @@ class Market:
             self._refuse_if_overtaken(jumps)
         finally:
             self._deltas = None
+        if self._auction is not None:
+            book.indicate(self._auction)
         self.book = book
         for channel in self._books.values():
             channel.ready()

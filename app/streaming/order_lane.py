@@ -11,7 +11,14 @@ from collections.abc import Awaitable, Callable
 from app.errors import ApiError, LinkError, Unavailable
 from app.protocol import schemas
 
-OrderAnswer = schemas.PlacedOrder | schemas.CanceledOrder | schemas.AmendedOrder | schemas.CanceledOrders
+OrderAnswer = (
+    schemas.PlacedOrder
+    | schemas.CanceledOrder
+    | schemas.AmendedOrder
+    | schemas.CanceledOrders
+    | schemas.PlacedBatch
+    | schemas.CancelAfter
+)
 
 _log = logging.getLogger(__name__)
 

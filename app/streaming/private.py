@@ -13,14 +13,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from app.domain.events import BalanceChanged, OrderEvent, PrivateEvent
+from app.domain.events import BalanceChanged, OrderEvent, PositionChanged, PrivateEvent
 from app.errors import ApiError
 from app.protocol.channels import PrivateChannel
 from app.protocol.messages import ResumeExpired, encode_frame
 from app.protocol.ports import Instruments
 from app.protocol.records import decode_private
 from app.streaming.outbox import Outbox
-from app.streaming.private_frames import OPEN_STATUSES, EventFrames, IsShown, snapshot_text
+from app.streaming.private_frames import OPEN_STATUSES, EventFrames, IsShown, figures_of, snapshot_text
 from app.streaming.sources import AccountEvent, AccountSeed, Sources, rows_between
 
 PAGE_EVENTS = 500
@@ -54,11 +54,12 @@ class AccountFeeds(Protocol):
 
 
 class AccountFold:
-    """Open orders and balances after a snapshot and the events that follow it."""
+    """Open orders, balances and positions after a snapshot and the events that follow it."""
 
     def __init__(self, seed: AccountSeed) -> None:
         self.account_seq = seed.account_seq
         self._orders = {state.order_id: state for state in seed.orders}
+        self._positions = {figures.symbol: figures for figures in seed.positions}
         self._balances = {asset: (available, held) for asset, available, held in seed.balances}
 
     def apply(self, event: PrivateEvent) -> None:
@@ -70,6 +71,8 @@ class AccountFold:
         self.account_seq = event.account_seq
         if isinstance(event, BalanceChanged):
             self._balances[event.asset] = (int(event.available), int(event.held))
+        elif isinstance(event, PositionChanged):
+            self._positions[event.symbol] = figures_of(event)
         elif isinstance(event, OrderEvent):
             if event.order.status in OPEN_STATUSES:
                 self._orders[event.order.order_id] = event.order
@@ -79,7 +82,9 @@ class AccountFold:
     def state(self) -> AccountSeed:
         """Return where the account stands; the cursor has no meaning here."""
         balances = [(asset, *amounts) for asset, amounts in sorted(self._balances.items())]
-        return AccountSeed(0, self.account_seq, [state for _, state in sorted(self._orders.items())], balances)
+        orders = [state for _, state in sorted(self._orders.items())]
+        positions = [figures for _, figures in sorted(self._positions.items())]
+        return AccountSeed(0, self.account_seq, orders, balances, positions)
 
 
 class _Job:

@@ -6,7 +6,7 @@ An event is rendered when it is first shown and shared by all sessions of its ac
 
 from collections.abc import Callable
 
-from app.domain.decimals import format_scaled, format_steps
+from app.domain.decimals import format_scaled
 from app.domain.enums import OrderStatus
 from app.domain.events import (
     BalanceChanged,
@@ -17,17 +17,16 @@ from app.domain.events import (
     OrderRejected,
     PositionChanged,
     PrivateEvent,
-    Rejection,
     TradePrevented,
 )
 from app.domain.instrument import Instrument
-from app.errors import ApiError
 from app.protocol import messages, schemas
 from app.protocol.channels import PrivateChannel
-from app.protocol.codes import CODES
+from app.protocol.holdings import PositionFigures, position_shape
 from app.protocol.messages import encode_frame
 from app.protocol.ports import Instruments
 from app.protocol.problems import problem_of
+from app.protocol.rejections import rejection_error
 from app.protocol.shapes import (
     event_fill,
     fill_shape,
@@ -55,7 +54,7 @@ class EventFrames:
         self.event, self.timestamp_ns = source
         self.account_seq = self.event.account_seq
         self.channels = channels_of(self.event)
-        self.symbol = _symbol_of(self.event)
+        self.symbol = symbol_of(self.event)
         self._instruments = instruments
         self._halves: dict[PrivateChannel, tuple[str, str]] = {}
 
@@ -69,7 +68,7 @@ class EventFrames:
     def _render(self, channel: PrivateChannel) -> tuple[str, str]:
         event = self.event
         name = event.__struct_config__.tag
-        body = encode_frame(_members(event, channel, self.timestamp_ns, self._instruments))
+        body = encode_frame(event_members(event, channel, self.timestamp_ns, self._instruments))
         head = f'{{"type":"event","channel":"{channel}","event":"{name}","account_seq":{self.account_seq},'
         tail = f',"engine_seq":{event.engine_seq},"ts":"{timestamp_text(self.timestamp_ns)}"'
         return f'{head}"prev_account_seq":', f"{tail},{body[1:]}" if len(body) > 2 else tail + "}"
@@ -79,25 +78,30 @@ def channels_of(event: PrivateEvent) -> tuple[PrivateChannel, ...]:
     """Return the channels that show an event."""
     if isinstance(event, BalanceChanged):
         return (PrivateChannel.BALANCES,)
+    if isinstance(event, PositionChanged):
+        return (PrivateChannel.POSITIONS,)
     if isinstance(event, OrderEvent) and event_fill(event) is not None:
         return PrivateChannel.ORDERS, PrivateChannel.FILLS
     return (PrivateChannel.ORDERS,)
 
 
-def _symbol_of(event: PrivateEvent) -> str | None:
+def symbol_of(event: PrivateEvent) -> str | None:
+    """Return the symbol that credentials must be good for to see an event; None is seen by all of the account's."""
     if isinstance(event, OrderEvent):
         return event.order.terms.symbol
     if isinstance(event, OrderRejected):
         return event.terms.symbol
-    return event.symbol if isinstance(event, TradePrevented) else None
+    return event.symbol if isinstance(event, TradePrevented | PositionChanged) else None
 
 
-def _members(
+def event_members(
     event: PrivateEvent, channel: PrivateChannel, timestamp_ns: int, instruments: Instruments
 ) -> dict[str, object]:
     """Return what a frame tells beside its sequences."""
     if isinstance(event, BalanceChanged):
         return {"balance": balance_shape(event.asset, int(event.available), int(event.held), instruments)}
+    if isinstance(event, PositionChanged):
+        return {"position": position_shape(figures_of(event), _known(event.symbol, instruments))}
     if isinstance(event, OrderEvent):
         instrument = _known(event.order.terms.symbol, instruments)
         fill = event_fill(event)
@@ -109,9 +113,15 @@ def _members(
         return members
     if isinstance(event, TradePrevented):
         return {"prevention": _prevention(event, _known(event.symbol, instruments))}
-    if isinstance(event, PositionChanged | CancelAfterSet):
+    if isinstance(event, CancelAfterSet):
         return {}
     return _refusal_members(event, timestamp_ns, instruments)
+
+
+def figures_of(event: PositionChanged) -> PositionFigures:
+    """Return the position after an event."""
+    figures = map(int, (event.quantity, event.cost, event.realized_pnl, event.fees))
+    return PositionFigures(event.symbol, *figures)
 
 
 def _refusal_members(
@@ -119,11 +129,13 @@ def _refusal_members(
 ) -> dict[str, object]:
     if isinstance(event, OrderRejected):
         instrument = instruments.get(event.terms.symbol)
-        refusal: dict[str, object] = {"error": _problem(event.rejection, instrument, instruments)}
+        refusal: dict[str, object] = {
+            "error": problem_of(rejection_error(event.rejection, instruments, instrument), None)
+        }
         if instrument is not None:
             refusal["order"] = rejected_order_shape(event, instrument, timestamp_ns)
         return refusal
-    members: dict[str, object] = {"error": _problem(event.rejection, None, instruments)}
+    members: dict[str, object] = {"error": problem_of(rejection_error(event.rejection, instruments), None)}
     if event.order_id is not None:
         members["order_id"] = str(event.order_id)
     if isinstance(event, OrderCancelRejected) and event.client_order_id is not None:
@@ -139,6 +151,9 @@ def snapshot_text(channel: PrivateChannel, seed: AccountSeed, instruments: Instr
         frame.orders = [order_shape(state, _known(state.terms.symbol, instruments)) for state in shown]
     elif channel is PrivateChannel.BALANCES:
         frame.balances = [balance_shape(asset, units, held, instruments) for asset, units, held in seed.balances]
+    elif channel is PrivateChannel.POSITIONS:
+        held = [figures for figures in seed.positions if is_shown(figures.symbol)]
+        frame.positions = [position_shape(figures, _known(figures.symbol, instruments)) for figures in held]
     else:
         frame.fills = []
     return encode_frame(frame)
@@ -157,25 +172,6 @@ def _known(symbol: str, instruments: Instruments) -> Instrument:
     if instrument is None:
         raise LookupError(f"instrument {symbol} is not in the catalog")
     return instrument
-
-
-def _problem(rejection: Rejection, instrument: Instrument | None, instruments: Instruments) -> schemas.Problem:
-    code = rejection.reason.value
-    numbers = [_number(text, rejection.unit, instrument, instruments) for text in (rejection.limit, rejection.actual)]
-    error = ApiError(code, CODES[code].title, field=rejection.field, limit=numbers[0], actual=numbers[1])
-    return problem_of(error, None)
-
-
-def _number(text: str | None, unit: str | None, instrument: Instrument | None, instruments: Instruments) -> str | None:
-    """Return a limit or actual value in the client's numbers; None where its instrument is not known."""
-    if text is None or unit is None or unit == "count":
-        return text
-    if unit in ("ticks", "lots"):
-        if instrument is None:
-            return None
-        return format_steps(int(text), instrument.tick if unit == "ticks" else instrument.lot)
-    scale = instruments.asset_scale(unit)
-    return None if scale is None else format_scaled(int(text), scale)
 
 
 def _prevention(event: TradePrevented, instrument: Instrument) -> messages.Prevention:

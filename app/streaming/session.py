@@ -7,9 +7,8 @@ on the spot. A session that must end gets a close code; the endpoint does the re
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from app.domain.identity import Principal
 from app.errors import ApiError
@@ -20,10 +19,12 @@ from app.protocol.codes import CODES
 from app.protocol.messages import AnyClientMessage, ServerFrame, decode_client, echo_id, encode_frame
 from app.protocol.ports import Authenticator, OrderEntry
 from app.protocol.problems import problem_of
-from app.protocol.schemas import CanceledOrders, Problem
+from app.protocol.schemas import Problem
 from app.protocol.shapes import timestamp_text
+from app.streaming.disconnects import ADOPTED_MAX, GRACE_MS_DEFAULT, Disconnects, Guard
 from app.streaming.hub import Beat, Hub
 from app.streaming.limits import MessageRate, SessionLimits
+from app.streaming.order_calls import order_call, result_frame
 from app.streaming.order_lane import OrderAnswer, OrderLane, refusal_of
 from app.streaming.outbox import Outbox
 from app.streaming.private import PrivateStream
@@ -43,6 +44,7 @@ class SessionContext:
     authenticator: Authenticator
     order_entry: OrderEntry
     limits: SessionLimits
+    disconnects: Disconnects
     clock_s: Callable[[], float] = time.monotonic
     now_ns: Callable[[], int] = time.time_ns
 
@@ -78,6 +80,8 @@ class Session:
         self._opened_s = context.clock_s()
         self._ended_s = 0.0
         self._is_settled = False
+        self._guard: Guard | None = None
+        """Set while cancel on disconnect is on."""
         self._requests = 0
         self._put(
             messages.Welcome(
@@ -142,6 +146,8 @@ class Session:
 
     def detach(self) -> None:
         """Forget the session: the socket is gone."""
+        if self._guard is not None:
+            self._context.disconnects.lose(self._guard)
         self._leave_all()
         self.outbox.clear()
         self._hub.leave(self)
@@ -192,8 +198,12 @@ class Session:
                 self._put(messages.Result(id=message.id))
             case messages.Ping():
                 self._put(messages.Pong(id=message.id, server_time=timestamp_text(self._context.now_ns())))
+            case messages.SessionMessage():
+                self._set_guard(message)
             case _:
-                await self._lane.begin(message.id, self._order_call(message))
+                principal = self._require("trade")
+                call = order_call(self._context.order_entry, principal, message, self.id)
+                await self._lane.begin(message.id, call)
 
     def _subscribe(self, message: messages.Subscribe) -> None:
         names = list(dict.fromkeys(message.channels))
@@ -269,33 +279,26 @@ class Session:
             )
         raise ApiError("invalid_request", "Expected token, or key, timestamp and signature.", field="token")
 
-    def _order_call(self, message: messages.OrderMessage) -> Callable[[], Awaitable[OrderAnswer]]:
-        principal, entry = self._require("trade"), self._context.order_entry
-        match message:
-            case messages.OrderPlace():
-                return partial(entry.place, principal, message.order, session_id=self.id)
-            case messages.OrderCancel():
-                ids = {"order_id": message.order_id, "client_order_id": message.client_order_id}
-                if all(ids.values()) or not any(ids.values()):
-                    raise ApiError("invalid_request", "Expected order_id or client_order_id.", field="order_id")
-                return partial(entry.cancel, principal, **ids, session_id=self.id)
-            case messages.OrderAmend():
-                return partial(entry.amend, principal, message.order_id, message.request(), session_id=self.id)
-            case messages.OrderCancelAll():
-                return partial(
-                    entry.cancel_all,
-                    principal,
-                    symbol=message.symbol,
-                    side=message.side,
-                    label=message.label,
-                    session_id=self.id,
-                )
+    def _set_guard(self, message: messages.SessionMessage) -> None:
+        """Turn cancel on disconnect on or off; an adopted session is answered for from now on."""
+        account_id = self._require("trade").account_id
+        guard = self._guard
+        if guard is not None and guard.account_id != account_id:
+            guard = None
+        session_ids = {self.id} if guard is None else set(guard.session_ids)
+        grace_ms = message.grace_ms
+        if grace_ms is None:
+            grace_ms = GRACE_MS_DEFAULT if guard is None else guard.grace_ms
+        is_on = guard is not None if message.cancel_on_disconnect is None else message.cancel_on_disconnect == "session"
+        if message.adopt is not None:
+            if len(session_ids) >= ADOPTED_MAX:
+                raise ApiError("invalid_request", "This session adopted too many others.", field="adopt")
+            session_ids |= self._context.disconnects.adopt(message.adopt, account_id)
+        self._guard = Guard(account_id=account_id, grace_ms=grace_ms, session_ids=session_ids) if is_on else None
+        self._put(messages.Result(id=message.id))
 
     def _result(self, message_id: str | None, answer: OrderAnswer) -> None:
-        if isinstance(answer, CanceledOrders):
-            self._put(messages.Result(id=message_id, engine_seq=answer.engine_seq, canceled=answer.canceled))
-        else:
-            self._put(messages.Result(id=message_id, order=answer))
+        self._put(result_frame(message_id, answer))
 
     # ---- who may -----------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from app.domain.events import OrderState, PrivateEvent
 from app.domain.instrument import Instrument
 from app.errors import ApiError
+from app.protocol.holdings import PositionFigures
 from app.protocol.records import BatchRecord
 from app.streaming.channel_state import TradePrint
 from app.streaming.ticker_state import MinuteBar
@@ -37,12 +38,13 @@ class MarketSeed(NamedTuple):
 
 
 class AccountSeed(NamedTuple):
-    """One account in one repeatable read: its last event, open orders, and (asset, available, held) in units."""
+    """One account in one repeatable read: its last event, open orders, (asset, available, held), and positions."""
 
     cursor: int
     account_seq: int
     orders: list[OrderState]
     balances: Sequence[tuple[str, int, int]]
+    positions: Sequence[PositionFigures] = ()
 
 
 class AccountEvent(NamedTuple):

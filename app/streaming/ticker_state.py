@@ -9,7 +9,9 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from app.domain.enums import InstrumentStatus
 from app.domain.instrument import Instrument
+from app.domain.prices import mark_of
 from app.protocol import schemas
 from app.protocol.shapes import average_price_text, notional_text, price_text, quantity_text, timestamp_text
 from app.streaming.channel_state import BookState, TradePrint
@@ -86,8 +88,17 @@ class RollingDay:
         self.low = min((bar.low for bar in self._bars), default=None)
 
 
-def ticker_shape(instrument: Instrument, book: BookState, day: RollingDay, last: TradePrint | None) -> schemas.Ticker:
-    """Return the ticker; members without a value are null, also the mark price as long as none is made."""
+def mark_price(book: BookState, last: TradePrint | None, external: int | None) -> int | None:
+    """Return the mark price in ticks as the engine has it, None without anything to make one of."""
+    bid, ask = book.bids.best(), book.asks.best()
+    mid = (bid[0] + ask[0]) // 2 if bid is not None and ask is not None else None
+    return mark_of([price for price in (last.price if last else None, mid, external) if price is not None])
+
+
+def ticker_shape(
+    instrument: Instrument, book: BookState, day: RollingDay, last: TradePrint | None, *, mark: int | None = None
+) -> schemas.Ticker:
+    """Return the ticker; members without a value are null, those of an auction outside of one."""
 
     def price(value: int | None) -> str | None:
         return None if value is None else price_text(value, instrument)
@@ -97,9 +108,12 @@ def ticker_shape(instrument: Instrument, book: BookState, day: RollingDay, last:
 
     bid, bid_quantity = book.bids.best() or (None, None)
     ask, ask_quantity = book.asks.best() or (None, None)
+    auction = book.auction if instrument.status is InstrumentStatus.AUCTION else None
+    crossing, crossed, surplus = auction or (None, None, None)
     turnover = day.turnover * instrument.notional_unit
     return schemas.Ticker(
         symbol=instrument.symbol,
+        status=instrument.status,
         bid=price(bid),
         bid_quantity=quantity(bid_quantity),
         ask=price(ask),
@@ -113,7 +127,11 @@ def ticker_shape(instrument: Instrument, book: BookState, day: RollingDay, last:
         quote_volume_24h=notional_text(turnover, instrument),
         vwap_24h=average_price_text(turnover, day.volume, instrument),
         change_24h=price(last.price - day.open if last and day.open is not None else None),
-        mark_price=None,
+        mark_price=price(mark),
+        # A price of 0 says that nothing crosses.
+        indicative_price=price(crossing or None),
+        indicative_quantity=quantity(crossed),
+        indicative_surplus=quantity(surplus),
         seq=book.seq,
         ts=timestamp_text(max(book.timestamp_ns, last.timestamp_ns if last else 0)),
     )

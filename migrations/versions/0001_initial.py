@@ -10,14 +10,6 @@ from sqlalchemy.dialects import postgresql
 revision = "0001"
 down_revision = None
 
-APPEND_ONLY = """
-CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'insufficient_privilege';
-END
-$$
-"""
-
 
 def upgrade() -> None:
     op.create_table(
@@ -38,6 +30,7 @@ def upgrade() -> None:
         sa.Column("account_seq", sa.BigInteger(), nullable=False),
         sa.Column("created_ns", sa.BigInteger(), nullable=False),
         sa.Column("engine_seq", sa.BigInteger(), nullable=False),
+        sa.Column("settings", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("account_id", name=op.f("pk_accounts")),
         sa.UniqueConstraint("shard", "name", name=op.f("uq_accounts_shard_name")),
     )
@@ -65,6 +58,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("asset", name=op.f("pk_assets")),
     )
     op.create_table(
+        "audit",
+        sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("engine_seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("timestamp_ns", sa.BigInteger(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column("changed", sa.Boolean(), nullable=False),
+        sa.Column("details", postgresql.JSONB(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "engine_seq", name=op.f("pk_audit")),
+    )
+    op.create_index(op.f("ix_audit_account_id_engine_seq"), "audit", ["account_id", "engine_seq"], unique=False)
+    op.create_table(
         "balances",
         sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("asset", sa.Text(), nullable=False),
@@ -84,6 +89,14 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("shard", "last_seq", name=op.f("pk_checkpoints")),
+    )
+    op.create_table(
+        "epochs",
+        sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("epoch", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("engine_seq", sa.BigInteger(), nullable=False),
+        sa.Column("timestamp_ns", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "epoch", name=op.f("pk_epochs")),
     )
     op.create_table(
         "fills",
@@ -128,6 +141,39 @@ def upgrade() -> None:
         sa.Column("timestamp_ns", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("shard", "last_seq", name=op.f("pk_journal")),
+        postgresql_partition_by="RANGE (shard, last_seq)",
+    )
+    op.create_table(
+        "journal_partitions",
+        sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("from_seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("to_seq", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "from_seq", name=op.f("pk_journal_partitions")),
+    )
+    op.create_table(
+        "ledger_entries",
+        sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("entry_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("balance", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("ref", sa.Text(), nullable=False),
+        sa.Column("engine_seq", sa.BigInteger(), nullable=False),
+        sa.Column("timestamp_ns", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "entry_id", name=op.f("pk_ledger_entries")),
+    )
+    op.create_index(
+        op.f("ix_ledger_entries_account_id_entry_id"), "ledger_entries", ["account_id", "entry_id"], unique=False
+    )
+    op.create_table(
+        "limits",
+        sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("tier", sa.Text(), nullable=False),
+        sa.Column("limits", postgresql.JSONB(), nullable=False),
+        sa.Column("engine_seq", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "tier", name=op.f("pk_limits")),
     )
     op.create_table(
         "orders",
@@ -148,6 +194,9 @@ def upgrade() -> None:
         sa.Column("created_ns", sa.BigInteger(), nullable=False),
         sa.Column("updated_ns", sa.BigInteger(), nullable=False),
         sa.Column("engine_seq", sa.BigInteger(), nullable=False),
+        sa.Column("display_quantity", sa.BigInteger(), nullable=True),
+        sa.Column("trigger_price", sa.BigInteger(), nullable=True),
+        sa.Column("order_list_id", sa.BigInteger(), nullable=True),
         sa.Column("terms", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("account_id", "order_id", name=op.f("pk_orders")),
     )
@@ -159,11 +208,30 @@ def upgrade() -> None:
         postgresql_where=sa.text("client_order_id IS NOT NULL"),
     )
     op.create_index(
+        op.f("ix_orders_account_id_order_list_id"),
+        "orders",
+        ["account_id", "order_list_id"],
+        unique=False,
+        postgresql_where=sa.text("order_list_id IS NOT NULL"),
+    )
+    op.create_index(
         "ix_orders_open",
         "orders",
         ["account_id", "order_id"],
         unique=False,
         postgresql_where=sa.text("status IN ('untriggered', 'pending', 'open', 'partially_filled')"),
+    )
+    op.create_table(
+        "positions",
+        sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("symbol", sa.Text(), nullable=False),
+        sa.Column("quantity", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("cost", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("realized_pnl", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("fees", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("account_seq", sa.BigInteger(), nullable=False),
+        sa.Column("engine_seq", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "symbol", name=op.f("pk_positions")),
     )
     op.create_table(
         "projection_cursors",
@@ -204,6 +272,20 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_trades_symbol_timestamp_ns"), "trades", ["symbol", "timestamp_ns"], unique=False)
     op.create_table(
+        "transfers",
+        sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("engine_seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("transfer_id", sa.Text(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("counterparty_id", sa.BigInteger(), nullable=True),
+        sa.Column("timestamp_ns", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "engine_seq", name=op.f("pk_transfers")),
+    )
+    op.create_index(
+        op.f("ix_transfers_account_id_transfer_id"), "transfers", ["account_id", "transfer_id"], unique=False
+    )
+    op.create_table(
         "users",
         sa.Column("user_id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("email", sa.Text(), nullable=False),
@@ -230,32 +312,33 @@ def upgrade() -> None:
     op.create_index(op.f("ix_refresh_tokens_family_id"), "refresh_tokens", ["family_id"], unique=False)
     op.create_index(op.f("ix_refresh_tokens_user_id"), "refresh_tokens", ["user_id"], unique=False)
     # Large bodies go to the side table as they are: compressing them would cost time on the acknowledgement path.
-    op.execute("ALTER TABLE journal ALTER COLUMN body SET STORAGE EXTERNAL")
+    # (The journal's partitions do the same.)
     op.execute("ALTER TABLE checkpoints ALTER COLUMN body SET STORAGE EXTERNAL")
-    op.execute(APPEND_ONLY)
-    op.execute(
-        "CREATE TRIGGER journal_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON journal "
-        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
-    )
 
 
 def downgrade() -> None:
     for table in (
         "refresh_tokens",
         "users",
+        "transfers",
         "trades",
         "shard_head",
         "projection_cursors",
+        "positions",
         "orders",
+        "limits",
+        "ledger_entries",
+        "journal_partitions",
         "journal",
         "instruments",
         "fills",
+        "epochs",
         "checkpoints",
         "balances",
+        "audit",
         "assets",
         "api_keys",
         "accounts",
         "account_events",
     ):
         op.drop_table(table)
-    op.execute("DROP FUNCTION refuse_change()")

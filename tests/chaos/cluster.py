@@ -17,6 +17,7 @@ from app.dev.servers import LocalServers
 from app.link.client import LinkClient
 from app.storage.database import asyncpg_dsn
 from app.storage.journal import Head, Journal
+from tests.database_roles import as_role
 from tests.engine_process import LINK_SECRET, role_environment
 
 ENGINES = 2
@@ -49,7 +50,10 @@ class Cluster:
         self.shard = shard
         self.ended: list[Ended] = []
         self._environment = role_environment(
-            database_url, servers.redis_url, ORDERWIRE_SHARD=str(shard), ORDERWIRE_CHECKPOINT_S=CHECKPOINT_S
+            as_role(database_url, "engine"),
+            servers.redis_url,
+            ORDERWIRE_SHARD=str(shard),
+            ORDERWIRE_CHECKPOINT_S=CHECKPOINT_S,
         )
         self._logs = logs
         self._started = 0

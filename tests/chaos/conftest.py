@@ -20,6 +20,7 @@ from tests.chaos.cluster import Cluster, link_to
 from tests.chaos.history import Judged, judge
 from tests.chaos.load import Load, open_market
 from tests.conftest import administer, database_named
+from tests.database_roles import make_test_logins
 
 FULL = os.environ.get("ORDERWIRE_CHAOS") == "full"
 SEED = int(os.environ.get("ORDERWIRE_CHAOS_SEED", "1"))
@@ -60,6 +61,7 @@ async def empty_database(own_servers: LocalServers) -> str:
     await administer(own_servers.database_url, f"CREATE DATABASE {name}")
     database_url = database_named(own_servers.database_url, name)
     await asyncio.to_thread(upgrade, database_url)
+    await make_test_logins(own_servers.database_url)
     return database_url
 
 

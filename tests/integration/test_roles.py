@@ -1,5 +1,7 @@
 """Each role alone, from its environment only: one line and exit code 3 when something is wrong."""
 
+import asyncio
+import json
 import os
 import signal
 import socket
@@ -11,11 +13,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.conftest import administer
+from tests.database_roles import as_role
 from tests.engine_process import role_environment
 from tests.exchange import REPOSITORY
 
 ROLES = ("engine", "worker", "api", "migrate")
 SERVING = ("engine", "worker", "api")
+LOGINS = {"engine": "engine", "worker": "projector", "api": "api", "migrate": "migrator"}
 NOWHERE = "127.0.0.1:9"
 """A port on which nothing listens."""
 
@@ -81,7 +86,8 @@ async def test_a_wrong_revision_is_named(role: str, database_url: str, redis_url
     connection = await asyncpg.connect(database_url)
     await connection.execute("UPDATE alembic_version SET version_num = 'another'")
     await connection.close()
-    line = one_line(run(role, role_environment(database_url, redis_url), tmp_path))
+    environment = role_environment(as_role(database_url, LOGINS[role]), redis_url)
+    line = one_line(run(role, environment, tmp_path))
     assert "another" in line
     assert "migrate" in line
 
@@ -89,7 +95,7 @@ async def test_a_wrong_revision_is_named(role: str, database_url: str, redis_url
 def test_a_busy_port_is_named(database_url: str, redis_url: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        environment = role_environment(database_url, redis_url, ORDERWIRE_API_PORT=str(port))
+        environment = role_environment(as_role(database_url, "api"), redis_url, ORDERWIRE_API_PORT=str(port))
         assert f"127.0.0.1:{port}" in one_line(run("api", environment, tmp_path))
 
 
@@ -98,7 +104,10 @@ def test_a_role_says_where_it_is_and_stops_cleanly(
     role: str, database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     environment = role_environment(
-        database_url, redis_url, ORDERWIRE_API_PORT="0", ORDERWIRE_SHARD=str(os.getpid() % 32_000)
+        as_role(database_url, LOGINS[role]),
+        redis_url,
+        ORDERWIRE_API_PORT="0",
+        ORDERWIRE_SHARD=str(os.getpid() % 32_000),
     )
     process = subprocess.Popen(
         [sys.executable, "-m", "app", role],
@@ -125,8 +134,36 @@ def test_a_role_says_where_it_is_and_stops_cleanly(
 def test_migrate_brings_an_empty_database_to_the_revision_and_may_be_repeated(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    environment = role_environment(database_url, redis_url)
+    environment = role_environment(as_role(database_url, LOGINS["migrate"]), redis_url)
     for _ in range(2):
         done = run("migrate", environment, tmp_path)
         assert (done.returncode, done.stdout) == (0, ""), done.stderr
         assert "this build's revision" in done.stderr
+
+
+def test_logins_are_made_and_renewed_by_an_administrator_and_serve(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    environment = {**role_environment(database_url, redis_url), "PYTHONPATH": str(REPOSITORY)}
+    prefix = f"orderwire_test_{os.urandom(4).hex()}"
+    command = [sys.executable, "-m", "app", "admin", "create-logins", "--prefix", prefix]
+
+    def made() -> dict[str, str]:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        urls: dict[str, str] = json.loads(done.stdout)
+        return urls
+
+    first, second = made(), made()
+    try:
+        assert list(second) == ["migrator", "engine", "projector", "api"]
+        assert (
+            "this build's revision" in run("migrate", role_environment(second["migrator"], redis_url), tmp_path).stderr
+        )
+        assert "password authentication failed" in one_line(
+            run("worker", role_environment(first["projector"], redis_url), tmp_path)
+        )
+    finally:
+        asyncio.run(administer(database_url, "; ".join(f"DROP ROLE {prefix}_{role}" for role in second)))

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.chaos.load import SYMBOL, open_market
+from tests.database_roles import as_role
 from tests.engine_process import EngineProcess, linked, role_environment
 from tests.exchange import free_ports
 from tests.replica_process import ReplicaProcess
@@ -51,7 +52,10 @@ async def test_every_stage_counts_the_orders_that_pass_through_it(database_url: 
     engine_port = free_ports(2)
     worker_port = engine_port + 1
     environment = role_environment(
-        database_url, redis_url, ORDERWIRE_SHARD=str(shard), ORDERWIRE_METRICS_PORT=str(worker_port)
+        as_role(database_url, "projector"),
+        redis_url,
+        ORDERWIRE_SHARD=str(shard),
+        ORDERWIRE_METRICS_PORT=str(worker_port),
     )
     with (
         EngineProcess(database_url, redis_url, shard=shard, ORDERWIRE_METRICS_PORT=str(engine_port)),

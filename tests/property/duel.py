@@ -179,7 +179,9 @@ def run_seed(seed: int, commands: int) -> Run:
                     pause = None
                     stream.observe(events)
                     rare.observe(command, events, duel.model)
-                rare.observe_batch(duel.seal())
+                sealed = duel.seal()
+                stream.observe(sealed.sums())
+                rare.observe_batch(sealed)
         except Disagreement as disagreement:
             return Run(seed, stream.profile, steps, rare, disagreement)
     return Run(seed, stream.profile, steps, rare, None)

@@ -17,6 +17,7 @@ from app.domain.commands import (
 from app.domain.enums import InstrumentStatus, Liquidity, ListKind, OrderReason, OrderStatus, OrderType, Side
 from app.domain.events import (
     AccountUpdated,
+    BalanceChanged,
     Event,
     InstrumentListed,
     OrderAccepted,
@@ -90,9 +91,7 @@ class FeatureStates:
         found += self._of_command(command, events, outcome, model)
         found += self._of_phases(command, events, model)
         for event in events:
-            if isinstance(event, PositionChanged):
-                found += self._of_position(event)
-            elif isinstance(event, AccountUpdated):
+            if isinstance(event, AccountUpdated):
                 found += self._of_account(event, command)
             elif isinstance(event, OrderEvent):
                 found += self._of_order(event, model)
@@ -100,9 +99,10 @@ class FeatureStates:
         found += self._of_brackets()
         return found
 
-    def observe_batch(self) -> list[str]:
+    def observe_batch(self, sums: Sequence[BalanceChanged | PositionChanged]) -> list[str]:
         """Return what the batch as a whole reached."""
-        found = ["gtd expiry and fill in one batch"] if self._expired & self._filled else []
+        found = [state for event in sums if isinstance(event, PositionChanged) for state in self._of_position(event)]
+        found += ["gtd expiry and fill in one batch"] if self._expired & self._filled else []
         self._expired.clear()
         self._filled.clear()
         return found
@@ -123,7 +123,8 @@ class FeatureStates:
             last = reasons[-1]
             if others == {"orders"} and last is not None and last.field != "orders":
                 return ["atomic batch refused by its last order"]
-        if isinstance(command, PlaceList) and command.kind is ListKind.BRACKET and outcome.order_list_id is not None:
+        is_bracket = isinstance(command, PlaceList) and command.kind is ListKind.BRACKET
+        if is_bracket and outcome.order_list_id is not None and not outcome.duplicate:
             self._lists[outcome.order_list_id] = [order.order_id for order in outcome.orders]
         if isinstance(command, PlaceOrder) and rejection is not None and rejection.limit is not None:
             return self._of_limit(command, int(rejection.limit), model)

@@ -147,7 +147,7 @@ class RareStates:
             self.counts["trade without a delta" if symbol in sealed.books else "net-zero batch"] += 1
         if sum(isinstance(delta, BookDelta) for delta, _ in sealed.books.values()) > 1:
             self.counts["several books in one batch"] += 1
-        self.counts.update(self._features.observe_batch())
+        self.counts.update(self._features.observe_batch(sealed.sums()))
         self._touched.clear()
 
     def _of_command(self, command: Command, events: Sequence[Event], outcome: Outcome) -> list[str]:

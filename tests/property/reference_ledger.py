@@ -11,6 +11,7 @@ from app.domain.events import (
     BookDelta,
     Event,
     Fill,
+    PositionChanged,
     PrivateEvent,
     SystemEvent,
     TradeExecuted,
@@ -35,6 +36,12 @@ class RefSealed(NamedTuple):
     system: list[SystemEvent]
     auctions: Mapping[str, AuctionIndicated] = MappingProxyType({})
     """Where auctions would uncross, as far as it changed."""
+
+    def sums(self) -> list[BalanceChanged | PositionChanged]:
+        """Return what the batch as a whole came to, by account: no command states that."""
+        accounts = self.accounts
+        events = [event for account_id in sorted(accounts) for event in accounts[account_id]]
+        return [event for event in events if isinstance(event, BalanceChanged | PositionChanged)]
 
 
 class ReferenceLedger:

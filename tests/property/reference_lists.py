@@ -112,7 +112,10 @@ class ReferenceLists(ReferenceTriggers):
         if (trades and not is_open) or is_late:
             if child not in self.fired:
                 self.fired.append(child)
-        elif child.status is OrderStatus.PENDING:
+            return
+        if child.status is not OrderStatus.UNTRIGGERED:
+            self.unfire(child)
+        if child.status is OrderStatus.PENDING:
             self._start(child, filled)
         else:
             self._grow(child, filled)
@@ -131,7 +134,14 @@ class ReferenceLists(ReferenceTriggers):
             return
         self.activate(child, child.status)
         if not waits and child in self.open:
-            self.execute(child)
+            self._enter_book(child)
+
+    def _enter_book(self, order: RefOrder) -> None:
+        """Execute an order, unless what came before it left nothing that could be stated of it."""
+        if self._in_range(order):
+            self.execute(order)
+        else:
+            self.end(order, OrderReason.SLIPPAGE_CAP)
 
     def _grow(self, child: RefOrder, filled: int) -> None:
         def change() -> None:
@@ -144,7 +154,7 @@ class ReferenceLists(ReferenceTriggers):
         self.mention(child.terms.account_id, child.hold_asset)
         self._advance(child, OrderAmended)
         if rested:
-            self.execute(child)
+            self._enter_book(child)
 
     def _affords(self, child: RefOrder, change: Callable[[], None]) -> bool:
         """Change a child if its account can pay the hold; else cancel it as it was."""
@@ -191,7 +201,7 @@ class ReferenceLists(ReferenceTriggers):
             self.accept(order, is_pending=any(order.terms is terms for terms in children))
         for order in orders:
             if order.status is OrderStatus.OPEN:
-                self.execute(order)
+                self._enter_book(order)
         return lambda: Outcome(
             0, 0, orders=tuple(o.state() for o in orders), order_list_id=found.order_list_id, book=self.top(symbol)
         )

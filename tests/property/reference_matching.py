@@ -41,6 +41,10 @@ class ReferenceMatching(ReferenceChecks):
 
     # ---- what lists and triggers add -----------------------------------------------------------
 
+    def live_peer(self, order: RefOrder) -> RefOrder | None:
+        """Return the order that must end before this one may trade."""
+        return None
+
     def before_print(self, order: RefOrder) -> None:
         """Something that the first print of an order does before it."""
 
@@ -84,6 +88,7 @@ class ReferenceMatching(ReferenceChecks):
             if not queue:
                 return False
             maker, shown, left = queue.pop(0)
+            queue = [entry for entry in queue if entry[0] is not self.live_peer(maker)]
             if self.one_owner(order, maker) or self.too_far(symbol, maker.price, base):
                 return False
             if follows:

@@ -48,8 +48,8 @@ class ReferenceTriggers(ReferenceMatching):
             assert order.trigger_price is not None
             order.price = cap_price(order.trigger_price, order.instrument, terms)
 
-    def after_end(self, order: RefOrder) -> None:
-        super().after_end(order)
+    def _close(self, order: RefOrder) -> None:
+        super()._close(order)
         self.unfire(order)
 
     def unfire(self, order: RefOrder) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 import httpx2
 import msgspec
 
+from app.domain.decimals import format_steps
 from app.domain.identity import Principal
 from tests.integration.api.conftest import Market
 from tests.market_stream import SYMBOLS, instrument
 from tests.unit.api.stack import ADMIN, ALICE, problem
 
+EMPTY = msgspec.structs.replace(ALICE, account_id=9999)
 BOB = msgspec.structs.replace(ALICE, account_id=1002)
 
 
@@ -154,3 +156,65 @@ async def test_key_for_a_new_account_waits_until_the_account_is_projected(market
     assert (made.status_code, made.json()["scopes"]) == (201, ["read", "trade"])
     unknown = await market.stack.client.post("/v1/admin/accounts/4711/api-keys", json=body, headers=headers)
     assert problem(unknown).code == "not_found"
+
+
+async def test_events_are_listed_whole_oldest_first_and_chained(market: Market) -> None:
+    await market.project_the_rest()
+    expected = market.stream.events[1001]
+    listed = await pages(market, "/v1/events?limit=3")
+    assert [event["account_seq"] for event in listed] == list(range(1, len(expected) + 1))
+    assert [event["event"] for event in listed] == [event.__struct_config__.tag for event in expected]
+    for position in (0, 7, len(expected) - 1, len(expected)):
+        page = (await get(market, f"/v1/events?after={position}&limit=1000")).json()
+        assert page["data"][1:] == listed[position + 1 :]
+        assert [event["prev_account_seq"] for event in page["data"]] == list(range(position, len(expected)))
+        assert page["next_cursor"] is None
+
+
+async def test_events_carry_the_members_of_their_stream_frames(market: Market) -> None:
+    await market.project_the_rest()
+    listed = (await get(market, "/v1/events?limit=1000")).json()["data"]
+    members = {
+        "order.accepted": {"order"},
+        "order.filled": {"order", "fill"},
+        "balance.changed": {"balance"},
+        "position.changed": {"position"},
+    }
+    base = {"event", "account_seq", "prev_account_seq", "engine_seq", "ts"}
+    for name, expected in members.items():
+        found = next(event for event in listed if event["event"] == name)
+        assert found.keys() == base | expected
+
+
+async def test_events_of_symbols_that_a_key_may_not_see_are_left_out_of_the_chain(market: Market) -> None:
+    await market.project_the_rest()
+    stack, target = market.stack, "/v1/events?limit=1000"
+    key = await stack.key(symbols=[SYMBOLS[0]])
+    listed = (await stack.client.get(target, headers=stack.signed(key, "GET", target))).json()["data"]
+    assert 0 < len(listed) < len(market.stream.events[1001])
+    assert SYMBOLS[1] not in str(listed)
+    chain = [0, *(event["account_seq"] for event in listed)]
+    assert [event["prev_account_seq"] for event in listed] == chain[:-1]
+
+
+async def test_positions_and_ledger_are_the_accounts_own_and_readable(market: Market) -> None:
+    await market.project_the_rest()
+    positions = (await get(market, "/v1/positions")).json()["data"]
+    figures = market.stream.positions[1001]
+    assert [position["symbol"] for position in positions] == sorted(figures)
+    for position in positions:
+        listed = instrument(position["symbol"])
+        assert position["quantity"] == format_steps(figures[position["symbol"]][0], listed.lot)
+        assert position["unrealized_pnl"] is None
+    entries = await pages(market, "/v1/ledger?limit=3")
+    fills = await pages(market, "/v1/fills?limit=3")
+    assert [entry["ref"] for entry in entries if entry["cause"] == "trade"][::2] == [
+        f"{fill['symbol']}:{fill['trade_id']}" for fill in fills
+    ]
+    narrowed = await pages(market, "/v1/ledger?limit=3&asset=USD")
+    assert narrowed == [entry for entry in entries if entry["asset"] == "USD"]
+    assert {entry["cause"] for entry in narrowed} == {"trade", "fee"}
+    assert problem(await get(market, "/v1/ledger?asset=usd")).field == "asset"
+    assert (await get(market, "/v1/positions", EMPTY)).json()["data"] == []
+    assert (await get(market, "/v1/ledger", EMPTY)).json()["data"] == []
+    assert (await get(market, "/v1/events", EMPTY)).json()["data"] == []

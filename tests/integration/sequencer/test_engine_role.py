@@ -29,6 +29,7 @@ from app.link.client import LinkClient
 from app.protocol.records import GENESIS_HASH, decode_batch, decode_command
 from app.storage.database import asyncpg_dsn
 from app.storage.journal import Journal, JournalRow, verify_row
+from tests.database_roles import as_role
 from tests.engine_process import EngineProcess, linked, role_environment, wait_for_term
 
 
@@ -254,7 +255,7 @@ async def test_a_bus_beyond_the_journal_keeps_an_engine_from_leading(
 
 def start_epoch(database_url: str, redis_url: str, shard: int) -> subprocess.CompletedProcess[str]:
     """Run `orderwire admin start-epoch`."""
-    environment = role_environment(database_url, redis_url, ORDERWIRE_SHARD=str(shard))
+    environment = role_environment(as_role(database_url, "engine"), redis_url, ORDERWIRE_SHARD=str(shard))
     command = [sys.executable, "-m", "app", "admin", "start-epoch"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 

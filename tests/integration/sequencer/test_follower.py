@@ -17,6 +17,7 @@ from app.sequencer.follower import Follower
 from app.storage import checkpoints
 from app.storage.database import asyncpg_dsn, create_database_engine
 from app.storage.journal import Journal
+from tests.database_roles import as_role
 from tests.engine_process import EngineProcess, linked, role_environment, wait_for_term
 
 
@@ -108,7 +109,7 @@ async def test_an_engine_does_not_lead_past_damage_and_names_the_sequence(
 async def test_replay_proves_a_journal_and_names_the_row_that_does_not_verify(
     database_url: str, redis_url: str, shard: int
 ) -> None:
-    environment = role_environment(database_url, redis_url, ORDERWIRE_SHARD=str(shard))
+    environment = role_environment(as_role(database_url, "projector"), redis_url, ORDERWIRE_SHARD=str(shard))
     with EngineProcess(database_url, redis_url, shard=shard):
         async with linked(database_url, shard=shard) as link:
             for number in range(20):

@@ -31,7 +31,7 @@ async def test_an_event_carries_the_time_of_its_batch(engine: AsyncEngine, proje
 async def test_an_unknown_account_has_an_empty_snapshot(engine: AsyncEngine, projected: MarketStream) -> None:
     snapshot = await account_snapshot(engine, 0, 999)
 
-    assert snapshot == (projected.sequence, 0, [], [])
+    assert snapshot == (projected.sequence, 0, [], [], [])
 
 
 async def test_a_snapshot_taken_while_the_projector_runs_is_of_one_moment(database_url: str) -> None:

@@ -205,7 +205,7 @@ async def test_a_connection_cut_at_a_takeover_knows_its_own_success(
 ) -> None:
     async with proxy_before(module_database_url) as (proxy, url):
         journal = await Journal.connect(url, shard, give_up_s=5.0)
-        observed = await journal.head()
+        observed = await lead(journal, "before")
         # A takeover of a term that nobody has prepares the statement, so that the fault meets its execution.
         assert await journal.take_over(observed._replace(term=9), owner="", address="", build="") is None
         proxy.arm(fault)
@@ -214,7 +214,7 @@ async def test_a_connection_cut_at_a_takeover_knows_its_own_success(
 
         assert proxy.faults == 1
         assert head is not None
-        assert (head.term, head.owner) == (1, "mine")
+        assert (head.term, head.owner) == (2, "mine")
         await journal.close()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.commands import CreateAccount
+from tests.database_roles import as_role
 from tests.engine_process import EngineProcess, linked, role_environment
 
 ACCOUNTS = 30
@@ -30,8 +31,8 @@ def orderwire(environment: dict[str, str], *arguments: str) -> subprocess.Comple
 async def test_an_exported_journal_is_the_same_in_another_database(
     database_url: str, other_database_url: str, redis_url: str, shard: int, tmp_path: Path
 ) -> None:
-    source = role_environment(database_url, redis_url, ORDERWIRE_SHARD=str(shard))
-    target = role_environment(other_database_url, redis_url, ORDERWIRE_SHARD=str(shard))
+    source = role_environment(as_role(database_url, "projector"), redis_url, ORDERWIRE_SHARD=str(shard))
+    target = role_environment(as_role(other_database_url, "engine"), redis_url, ORDERWIRE_SHARD=str(shard))
     file = tmp_path / "journal"
     with EngineProcess(database_url, redis_url, shard=shard):
         async with linked(database_url, shard=shard) as link:
@@ -57,8 +58,8 @@ async def test_an_exported_journal_is_the_same_in_another_database(
 async def test_a_damaged_or_partial_file_imports_nothing(
     database_url: str, other_database_url: str, redis_url: str, shard: int, tmp_path: Path
 ) -> None:
-    source = role_environment(database_url, redis_url, ORDERWIRE_SHARD=str(shard))
-    target = role_environment(other_database_url, redis_url, ORDERWIRE_SHARD=str(shard))
+    source = role_environment(as_role(database_url, "projector"), redis_url, ORDERWIRE_SHARD=str(shard))
+    target = role_environment(as_role(other_database_url, "engine"), redis_url, ORDERWIRE_SHARD=str(shard))
     whole, damaged, part = (tmp_path / name for name in ("whole", "damaged", "part"))
     with EngineProcess(database_url, redis_url, shard=shard):
         async with linked(database_url, shard=shard) as link:

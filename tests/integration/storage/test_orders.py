@@ -22,7 +22,14 @@ from app.domain.enums import (
 from app.domain.events import OrderAccepted, OrderState
 from app.projections.core import CoreProjector
 from app.storage.database import create_database_engine
-from app.storage.orders import OrderFilters, get_order, get_order_by_client_id, list_open_orders, list_orders
+from app.storage.orders import (
+    OrderFilters,
+    get_order,
+    get_order_by_client_id,
+    list_open_orders,
+    list_orders,
+    list_orders_of_list,
+)
 from tests.journal_rows import batch, chain
 from tests.market_stream import ACCOUNTS, MarketStream
 
@@ -71,6 +78,9 @@ FULL = OrderState(
     created_ns=LARGEST - 1,
     updated_ns=LARGEST,
     engine_seq=1,
+    display_quantity=LARGEST,
+    trigger_price=LARGEST,
+    order_list_id=LARGEST,
 )
 BARE = msgspec.structs.replace(
     FULL,
@@ -78,6 +88,9 @@ BARE = msgspec.structs.replace(
     terms=PlaceOrder(account_id=7001, symbol="AAPL", side=Side.BUY, type=OrderType.MARKET, quantity=1),
     status=OrderStatus.UNTRIGGERED,
     reason=None,
+    display_quantity=None,
+    trigger_price=None,
+    order_list_id=None,
 )
 
 
@@ -91,6 +104,8 @@ async def test_every_field_of_an_order_comes_back_exactly(database_url: str) -> 
     assert await get_order_by_client_id(engine, 7001, "c:1") == FULL
     assert await list_orders(engine, 7001, limit=10) == [FULL, BARE]
     assert await list_open_orders(engine, 7001) == [BARE]
+    assert await list_orders_of_list(engine, 7001, LARGEST) == [FULL]
+    assert await list_orders_of_list(engine, 7002, LARGEST) == []
 
     await projector.close()
     await engine.dispose()

@@ -29,7 +29,7 @@ from app.domain.instrument import Instrument
 from app.errors import ApiError, BusUnavailable
 from app.gateway.orders import OrderGateway
 from app.main import create_app
-from app.protocol import schemas
+from app.protocol import admin_schemas, schemas
 from app.protocol.modes import status_of
 from app.protocol.ports import CommandLink, Instruments
 from app.protocol.shapes import instrument_shape
@@ -118,14 +118,41 @@ class FakeOrderEntry:
         symbol: str | None = None,
         side: Side | None = None,
         label: str | None = None,
+        order_list_id: str | None = None,
         session_id: str | None = None,
     ) -> schemas.CanceledOrders:
-        self._take("cancel_all", (symbol, side, label))
+        self._take("cancel_all", (symbol, side, label, order_list_id))
         return schemas.CanceledOrders(engine_seq=42, canceled=[schemas.Order(**order())])
 
-    async def cancel_after(self, principal: Principal, request: schemas.CancelAfterRequest) -> schemas.CancelAfter:
+    async def place_batch(
+        self, principal: Principal, request: schemas.BatchRequest, *, session_id: str | None = None
+    ) -> schemas.PlacedBatch:
+        self._take("place_batch", request)
+        placed = schemas.PlacedOrder(**order(), fills=[], duplicate=False, book=None)
+        return schemas.PlacedBatch(engine_seq=42, results=[schemas.BatchEntry(order=placed) for _ in request.orders])
+
+    async def place_list(
+        self, principal: Principal, request: schemas.OrderListRequest, *, session_id: str | None = None
+    ) -> schemas.PlacedList:
+        self._take("place_list", request)
+        orders = [schemas.Order(**order(order_list_id="3")) for _ in request.orders]
+        return schemas.PlacedList(order_list_id="3", orders=orders, duplicate=False, engine_seq=42)
+
+    async def check(self, principal: Principal, request: schemas.PlaceOrderRequest) -> schemas.CheckedOrder:
+        self._take("check", request)
+        return schemas.CheckedOrder(valid=True, checks=[], engine_seq=42)
+
+    async def close_session(self, account_id: int, session_id: str) -> None:
+        self._take("close_session", (account_id, session_id))
+
+    async def cancel_after(
+        self, principal: Principal, request: schemas.CancelAfterRequest, *, session_id: str | None = None
+    ) -> schemas.CancelAfter:
         self._take("cancel_after", request)
         return schemas.CancelAfter(42, "2026-01-01T00:00:00.000000Z" if request.timeout_ms else None)
+
+    def acknowledge(self, account_id: int, engine_seq: int) -> None:
+        self.acknowledged = engine_seq
 
     def acknowledged_seq(self, account_id: int) -> int:
         return self.acknowledged
@@ -139,16 +166,16 @@ class FakeAdministration:
         self.names: list[str] = []
         self.transfers: set[str] = set()
 
-    async def create_asset(self, request: schemas.AssetRequest) -> int:
+    async def create_asset(self, request: admin_schemas.AssetRequest) -> int:
         self.calls.append(("create_asset", request))
         return 43
 
-    async def create_instrument(self, request: schemas.InstrumentRequest) -> tuple[schemas.InstrumentShape, int]:
+    async def create_instrument(self, request: admin_schemas.InstrumentRequest) -> tuple[schemas.InstrumentShape, int]:
         self.calls.append(("create_instrument", request))
         return instrument_shape(BTC_USD), 43
 
     async def edit_instrument(
-        self, symbol: str, request: schemas.InstrumentEditRequest
+        self, symbol: str, request: admin_schemas.InstrumentEditRequest
     ) -> tuple[schemas.InstrumentShape, int]:
         self.calls.append(("edit_instrument", (symbol, request)))
         return instrument_shape(BTC_USD), 43
@@ -160,28 +187,42 @@ class FakeAdministration:
             self.names.append(name)
         return 1001 + self.names.index(name), 43, existed
 
-    async def edit_account(self, account_id: int, request: schemas.AccountEditRequest) -> int:
+    async def edit_account(self, account_id: int, request: admin_schemas.AccountEditRequest) -> int:
         self.calls.append(("edit_account", (account_id, request)))
         return 43
 
-    async def deposit(self, account_id: int, request: schemas.TransferRequest) -> tuple[int, bool]:
+    async def deposit(self, account_id: int, request: admin_schemas.TransferRequest) -> tuple[int, bool]:
         return self._transfer("deposit", account_id, request)
 
-    async def withdraw(self, account_id: int, request: schemas.TransferRequest) -> tuple[int, bool]:
+    async def withdraw(self, account_id: int, request: admin_schemas.TransferRequest) -> tuple[int, bool]:
         return self._transfer("withdraw", account_id, request)
 
-    async def set_limits(self, request: schemas.LimitsRequest) -> int:
+    async def transfer(self, account_id: int, request: admin_schemas.MoveRequest) -> tuple[int, bool]:
+        self.calls.append(("transfer", (account_id, request)))
+        duplicate = request.transfer_id in self.transfers
+        self.transfers.add(request.transfer_id)
+        return 43, duplicate
+
+    async def set_reference(self, symbol: str, request: admin_schemas.ReferenceRequest) -> int:
+        self.calls.append(("set_reference", (symbol, request)))
+        return 43
+
+    async def set_fee_tiers(self, request: admin_schemas.FeeTiersRequest) -> int:
+        self.calls.append(("set_fee_tiers", request))
+        return 43
+
+    async def set_limits(self, request: admin_schemas.LimitsRequest) -> int:
         self.calls.append(("set_limits", request))
         return 43
 
-    async def set_kill_switch(self, request: schemas.KillSwitchRequest) -> tuple[int, bool]:
+    async def set_kill_switch(self, request: admin_schemas.KillSwitchRequest) -> tuple[int, bool]:
         self.calls.append(("set_kill_switch", request))
         return 43, False
 
     async def engine_status(self) -> dict[str, object]:
         return {"term": 1, "engine_seq": 43, "state_hash": "00", "mode": "normal"}
 
-    def _transfer(self, name: str, account_id: int, request: schemas.TransferRequest) -> tuple[int, bool]:
+    def _transfer(self, name: str, account_id: int, request: admin_schemas.TransferRequest) -> tuple[int, bool]:
         self.calls.append((name, (account_id, request)))
         duplicate = request.transfer_id in self.transfers
         self.transfers.add(request.transfer_id)
@@ -210,7 +251,7 @@ class FakeMarket:
 
     async def ticker(self, symbol: str) -> schemas.Ticker:
         empty = dict.fromkeys(name for name in schemas.Ticker.__struct_fields__ if name not in ("symbol", "seq", "ts"))
-        members: dict[str, Any] = empty | {"volume_24h": "0", "quote_volume_24h": "0"}
+        members: dict[str, Any] = empty | {"status": BTC_USD.status, "volume_24h": "0", "quote_volume_24h": "0"}
         return schemas.Ticker(symbol=symbol, seq=self.book_seq, ts="2026-01-01T00:00:00.000000Z", **members)
 
     def applied_seq(self) -> int:

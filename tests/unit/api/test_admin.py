@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.domain.identity import Principal
 from tests.unit.api.stack import ADMIN, Stack, problem
 
 DEPOSIT = {"asset": "USD", "amount": "100.50", "transfer_id": "t1"}
@@ -18,7 +19,10 @@ ROUTES = [
     ("PATCH", "/v1/admin/accounts/1001", {"status": "frozen"}, "edit_account"),
     ("POST", "/v1/admin/accounts/1001/deposits", DEPOSIT, "deposit"),
     ("POST", "/v1/admin/accounts/1001/withdrawals", DEPOSIT, "withdraw"),
+    ("POST", "/v1/admin/accounts/1001/transfers", DEPOSIT | {"to_account_id": "1002"}, "transfer"),
     ("PATCH", "/v1/admin/limits", {"open_orders": None}, "set_limits"),
+    ("POST", "/v1/admin/instruments/BTC-USD/reference", {"price": "100"}, "set_reference"),
+    ("POST", "/v1/admin/fee-tiers", {"asset": "USD", "tiers": []}, "set_fee_tiers"),
     ("POST", "/v1/admin/kill-switch", {"scope": "exchange", "on": True}, "set_kill_switch"),
 ]
 
@@ -28,7 +32,7 @@ async def test_act_reaches_the_gateway_and_answers_its_sequence(
     stack: Stack, method: str, path: str, body: dict[str, object], call: str
 ) -> None:
     response = await stack.client.request(method, path, json=body, headers=stack.bearer(ADMIN))
-    makes = method == "POST" and call != "set_kill_switch"
+    makes = method == "POST" and not call.startswith("set_")
     assert response.status_code == (201 if makes else 200)
     assert response.json()["engine_seq"] == 43
     assert [name for name, _ in stack.administration.calls] == [call]
@@ -87,3 +91,65 @@ async def test_account_with_email_can_sign_in(stack: Stack) -> None:
 async def test_engine_status_is_shown(stack: Stack) -> None:
     status = (await stack.client.get("/v1/admin/engine", headers=stack.bearer(ADMIN))).json()
     assert (status["term"], status["engine_seq"], status["mode"]) == (1, 43, "normal")
+
+
+async def test_an_edit_answers_what_it_changed_and_nothing_else(stack: Stack) -> None:
+    body: dict[str, object] = {
+        "tier": None,
+        "limits": {"open_orders": 5, "daily_loss": None},
+        "stp_group": 7,
+        "restricted": [],
+    }
+    response = await stack.client.patch("/v1/admin/accounts/1001", json=body, headers=stack.bearer(ADMIN))
+    assert response.json() == {"account_id": "1001", **body, "engine_seq": 43}
+
+
+async def test_changed_limits_are_answered_with_their_tier(stack: Stack) -> None:
+    body = {"tier": "gold", "message_rate": 100, "order_notional": None}
+    response = await stack.client.patch("/v1/admin/limits", json=body, headers=stack.bearer(ADMIN))
+    limits = {"message_rate": 100, "order_notional": None}
+    assert response.json() == {"tier": "gold", "limits": limits, "engine_seq": 43}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"open_orders": -1}, "open_orders"),
+        ({"open_orders": "5"}, "open_orders"),
+        ({"open_notional": 5}, "open_notional"),
+        ({"open_notional": "5.5"}, "open_notional"),
+        ({"open_notional": "1" + "0" * 30}, "open_notional"),
+        ({"duplicate_window_ns": 5}, "duplicate_window_ns"),
+        ({"tier": ""}, "tier"),
+    ],
+)
+async def test_what_is_no_limit_is_refused_by_name(stack: Stack, body: dict[str, object], field: str) -> None:
+    response = await stack.client.patch("/v1/admin/limits", json=body, headers=stack.bearer(ADMIN))
+    assert problem(response).field == field
+    assert stack.administration.calls == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "call"),
+    [
+        ("/v1/withdrawals", DEPOSIT, "withdraw"),
+        ("/v1/transfers", DEPOSIT | {"to_account_id": "1002"}, "transfer"),
+    ],
+)
+async def test_an_account_moves_its_own_money_with_the_scope_transfer(
+    stack: Stack, path: str, body: dict[str, str], call: str
+) -> None:
+    answers = [await stack.client.post(path, json=body, headers=stack.bearer()) for _ in range(2)]
+    assert [(answer.status_code, answer.json()["duplicate"]) for answer in answers] == [(201, False), (200, True)]
+    assert answers[0].json()["account_id"] == "1001"
+    assert [(name, account_id) for name, (account_id, _) in stack.administration.calls] == [(call, 1001)] * 2
+    assert stack.entry.acknowledged == 43
+    trader = Principal(1001, frozenset({"read", "trade"}))
+    refused = await stack.client.post(path, json=body, headers=stack.bearer(trader))
+    assert problem(refused).code == "missing_scope"
+
+
+@pytest.mark.parametrize("path", ["/v1/admin/accounts/1001", "/v1/admin/limits"])
+async def test_an_edit_of_nothing_is_refused(stack: Stack, path: str) -> None:
+    response = await stack.client.patch(path, json={}, headers=stack.bearer(ADMIN))
+    assert (problem(response).code, stack.administration.calls) == ("invalid_request", [])

@@ -86,7 +86,26 @@ async def test_cancel_may_always_be_sent_again(stack: Stack) -> None:
 async def test_cancel_all_passes_its_filters(stack: Stack) -> None:
     response = await stack.client.delete("/v1/orders?symbol=BTC-USD&side=sell&label=x", headers=stack.bearer())
     assert response.json()["engine_seq"] == 42
-    assert stack.entry.calls == [("cancel_all", ("BTC-USD", "sell", "x"))]
+    assert stack.entry.calls == [("cancel_all", ("BTC-USD", "sell", "x", None))]
+
+
+async def test_batch_may_be_sent_again_and_answers_each_order(stack: Stack) -> None:
+    body = b'{"atomic":true,"orders":[%s,%s]}' % (RAW, RAW)
+    headers = stack.signed(await stack.key(), "POST", "/v1/orders/batch", body)
+    for _ in range(2):
+        response = await stack.client.post("/v1/orders/batch", content=body, headers=headers)
+        assert (response.status_code, response.json()["engine_seq"]) == (200, 42)
+        assert [list(result) for result in response.json()["results"]] == [["order"], ["order"]]
+    assert [(name, request.atomic, len(request.orders)) for name, request in stack.entry.calls] == [
+        ("place_batch", True, 2)
+    ] * 2
+
+
+@pytest.mark.parametrize("count", [0, 51])
+async def test_batch_of_none_or_too_many_orders_is_refused(stack: Stack, count: int) -> None:
+    response = await stack.client.post("/v1/orders/batch", json={"orders": [BODY] * count}, headers=stack.bearer())
+    assert problem(response).field == "orders"
+    assert stack.entry.calls == []
 
 
 async def test_cancel_after_answers_when_it_fires_and_takes_its_signature_once(stack: Stack) -> None:
@@ -112,10 +131,42 @@ async def test_mistyped_filter_cancels_nothing(stack: Stack) -> None:
     assert stack.entry.calls == []
 
 
-async def test_unknown_option_places_nothing(stack: Stack) -> None:
-    response = await stack.client.post("/v1/orders?validate_only=true", json=BODY, headers=stack.bearer())
-    assert problem(response).field == "validate_only"
+@pytest.mark.parametrize("option", ["validate=true", "validate_only=1", "validate_only=True", "validate_only="])
+async def test_unknown_or_unreadable_option_places_nothing(stack: Stack, option: str) -> None:
+    response = await stack.client.post(f"/v1/orders?{option}", json=BODY, headers=stack.bearer())
+    assert problem(response).field == option.partition("=")[0]
     assert stack.entry.calls == []
+
+
+async def test_validation_places_nothing_and_spends_no_signature(stack: Stack) -> None:
+    target = "/v1/orders?validate_only=true"
+    headers = stack.signed(await stack.key(), "POST", target, RAW)
+    for _ in range(2):
+        response = await stack.client.post(target, content=RAW, headers=headers)
+        assert (response.status_code, response.json()["valid"]) == (200, True)
+    assert [name for name, _ in stack.entry.calls] == ["check", "check"]
+    placed = await stack.client.post("/v1/orders?validate_only=false", json=BODY, headers=stack.bearer())
+    assert placed.status_code == 201
+
+
+async def test_list_is_placed_once_and_canceled_by_its_id(stack: Stack) -> None:
+    body = b'{"kind":"oco","orders":[%s,%s]}' % (RAW, RAW)
+    headers = stack.signed(await stack.key(), "POST", "/v1/order-lists", body)
+    placed = await stack.client.post("/v1/order-lists", content=body, headers=headers)
+    assert (placed.status_code, placed.json()["order_list_id"]) == (201, "3")
+    assert [order["order_list_id"] for order in placed.json()["orders"]] == ["3", "3"]
+    again = await stack.client.post("/v1/order-lists", content=body, headers=headers)
+    assert problem(again).code == "replayed_request"
+    canceled = await stack.client.delete("/v1/order-lists/3", headers=stack.bearer())
+    assert canceled.json()["engine_seq"] == 42
+    assert stack.entry.calls[1:] == [("cancel_all", (None, None, None, "3"))]
+
+
+@pytest.mark.parametrize("path", ["0", "x", "-1", "9" * 19, "1.0"])
+async def test_what_cannot_be_the_id_of_a_list_is_not_found(stack: Stack, path: str) -> None:
+    for method in ("GET", "DELETE"):
+        response = await stack.client.request(method, f"/v1/order-lists/{path}", headers=stack.bearer())
+        assert problem(response).code == "not_found"
 
 
 async def test_refusal_of_the_engine_is_the_problem(stack: Stack) -> None:

@@ -21,7 +21,7 @@ from app.domain.commands import (
     UpdateInstrument,
 )
 from app.domain.enums import InstrumentStatus, OrderType, RejectReason, Side, TimeInForce
-from app.domain.events import Event, OrderState, Rejection
+from app.domain.events import Event, OrderCanceled, OrderState, Rejection
 from app.engine import invariants
 from app.engine.checkpoint import state_hash
 from app.engine.engine import Engine
@@ -212,3 +212,26 @@ def trade_at(engine: Engine, price: int, quantity: int = 1, *, maker: int = BOB,
 def tick(engine: Engine) -> list[Event]:
     """Let time act."""
     return accepted(engine, Tick())
+
+
+def long(quantity: int = 10) -> Engine:
+    """Return an engine in which Alice bought so many lots from Bob, who has sold them short, at 100."""
+    engine = engine_with()
+    trade_at(engine, 100, quantity, maker=BOB, taker=ALICE)
+    engine.seal()
+    return engine
+
+
+def closing(quantity: int, price: int = 110, **terms: Any) -> PlaceOrder:
+    """Return a reduce-only sell of Alice's."""
+    return sell(ALICE, quantity=quantity, price=price, reduce_only=True, **terms)
+
+
+def would_increase(limit: int, actual: int) -> Rejection:
+    """Return the refusal of a reduce-only order that is too large."""
+    return Rejection(RejectReason.REDUCE_ONLY_WOULD_INCREASE, None, str(limit), str(actual), "lots")
+
+
+def canceled(events: Iterable[object]) -> list[tuple[int, str | None]]:
+    """Return the orders that a command canceled, and why."""
+    return [(event.order.order_id, event.order.reason) for event in all_of(OrderCanceled, events)]

@@ -68,7 +68,8 @@ def ordered_checks_pass(terms: PlaceOrder, engine: Engine) -> bool:
     attempt = Attempt(account, book, terms, terms.side is Side.BUY, terms.price, terms.quantity)
     found = (
         controls.check_restricted(account, book),
-        risk.check_status(book, account, terms),
+        risk.check_phase(book, terms),
+        risk.check_frozen(account),
         controls.check_reduce_only(account, book, terms, terms.quantity, None),
         controls.check_throttle(account),
         controls.check_rates(state, account, book),

@@ -5,10 +5,12 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from app.domain.enums import OrderStatus
+from app.domain.commands import PlaceList
+from app.domain.enums import ListKind, OrderStatus
 from app.engine import invariants
 from app.engine.engine import Engine
-from tests.unit.engine.builders import ALICE, BASE, BOB, QUOTE, SYMBOL, buy, cancel, engine_with, order, sell
+from app.engine.links import Link, link_of
+from tests.unit.engine.builders import ALICE, BASE, BOB, QUOTE, SYMBOL, buy, cancel, engine_with, order, sell, stop
 
 
 def lively() -> Engine:
@@ -148,3 +150,77 @@ def test_damage_is_found(damage: Callable[[Engine], None], message: str) -> None
     damage(engine)
     with pytest.raises(AssertionError, match=message):
         invariants.check(engine.state)
+
+
+def with_lists() -> Engine:
+    """Return an engine with a bracket whose entry traded in part, and a pair: orders 1 to 3, 5 and 6."""
+    engine = engine_with()
+    orders = buy(BOB, quantity=5, price=99), sell(BOB, quantity=5, price=110), stop(BOB, "sell", 5, 80)
+    engine.apply(PlaceList(BOB, ListKind.BRACKET, orders))
+    engine.apply(sell(ALICE, quantity=2, price=99))
+    pair = buy(BOB, quantity=5, price=90), buy(BOB, quantity=5, price=91)
+    engine.apply(PlaceList(BOB, ListKind.OCO, pair))
+    engine.seal()
+    invariants.check_lists(engine.state)
+    return engine
+
+
+def link(engine: Engine, order_id: int) -> Link:
+    found = link_of(order(engine, order_id))
+    assert found is not None
+    return found
+
+
+def forgotten_list(engine: Engine) -> None:
+    damaged(engine, 2, order_list_id=None)
+
+
+def list_of_the_future(engine: Engine) -> None:
+    engine.state.last_order_list_id = 1
+
+
+def one_sided_pair(engine: Engine) -> None:
+    link(engine, 5).peer = None
+
+
+def pair_that_holds_twice(engine: Engine) -> None:
+    order(engine, 5).held = 450
+
+
+def child_that_grew_too_little(engine: Engine) -> None:
+    link(engine, 2).granted = 1
+
+
+def child_that_does_not_know_its_parent(engine: Engine) -> None:
+    link(engine, 2).order_list.filled = 1
+
+
+def pending_child_that_follows(engine: Engine) -> None:
+    damaged(engine, 3, status=OrderStatus.PENDING)
+
+
+def orphan(engine: Engine) -> None:
+    damaged(engine, 1, filled_quantity=0)
+    link(engine, 1).order_list.filled = link(engine, 2).granted = link(engine, 3).granted = 0
+    damaged(engine, 2, status=OrderStatus.PENDING)
+    del engine.state.accounts[BOB].open_orders[1]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (forgotten_list, "says list None, is in 1"),
+        (list_of_the_future, "in a list of the future"),
+        (one_sided_pair, "paired with the wrong order"),
+        (pair_that_holds_twice, "its pair holds twice"),
+        (child_that_grew_too_little, "expected to follow 2 lots, was 1"),
+        (child_that_does_not_know_its_parent, "expected its parent to have 2, was 1"),
+        (pending_child_that_follows, "follows 2 lots"),
+        (orphan, "its parent ended"),
+    ],
+)
+def test_damage_to_a_list_is_found(damage: Callable[[Engine], None], message: str) -> None:
+    engine = with_lists()
+    damage(engine)
+    with pytest.raises(AssertionError, match=message):
+        invariants.check_lists(engine.state)

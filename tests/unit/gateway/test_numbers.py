@@ -4,7 +4,7 @@ import pytest
 
 from app.domain.instrument import Instrument
 from app.errors import ApiError
-from app.gateway.numbers import amount_units, limit_text, price_ticks, quantity_lots, rate_units
+from app.gateway.numbers import amount_units, price_ticks, quantity_lots, rate_units
 
 BTC = Instrument("BTC-USD", "BTC", "USD", "0.01", "0.00000001", 8, 10, notional_unit=1, lot_units=1)
 FIVES = Instrument("F-USD", "F", "USD", "0.05", "0.5", 2, 4, notional_unit=250, lot_units=50)
@@ -65,11 +65,3 @@ def test_rates_may_be_negative_and_have_eight_decimals() -> None:
     assert rate_units("0.00000001", "taker_fee") == 1
     with pytest.raises(ApiError):
         rate_units("0.000000001", "taker_fee")
-
-
-def test_limits_are_shown_in_the_clients_numbers() -> None:
-    assert limit_text("12345", "ticks", BTC, None) == "123.45"
-    assert limit_text("150000000", "lots", BTC, None) == "1.5"
-    assert limit_text("25000000000", "USD", None, 10) == "2.5"
-    assert limit_text("7", "count", BTC, None) == "7"
-    assert limit_text(None, None, BTC, None) is None

@@ -11,7 +11,7 @@ def test_facts_are_all_kept_and_of_states_the_newest() -> None:
     stream = MarketStream(seed=1)
     rows = chain([stream.genesis(), *(stream.batch(5) for _ in range(40))])
 
-    changes = changes_of(rows)
+    changes = changes_of(rows, {})
 
     assert changes.orders == stream.orders
     assert {key: (int(event.available), int(event.held)) for key, event in changes.balances.items()} == {
@@ -26,7 +26,7 @@ def test_facts_are_all_kept_and_of_states_the_newest() -> None:
 def test_an_event_keeps_its_very_bytes() -> None:
     events = [BalanceChanged(1, 1, 1001, "USD", "5", "0"), BalanceChanged(2, 1, 1001, "BTC", "-1", "0")]
 
-    changes = changes_of(chain([batch(1, accounts={1001: events})]))
+    changes = changes_of(chain([batch(1, accounts={1001: events})]), {})
 
     assert [(account_id, encoded) for account_id, _, encoded, _ in changes.events] == [
         (1001, encode(event)) for event in events
@@ -35,4 +35,4 @@ def test_an_event_keeps_its_very_bytes() -> None:
 
 
 def test_no_rows_change_nothing() -> None:
-    assert vars(changes_of([])) == {name: type(value)() for name, value in vars(changes_of([])).items()}
+    assert vars(changes_of([], {})) == {name: type(value)() for name, value in vars(changes_of([], {})).items()}

@@ -17,7 +17,7 @@ def test_public_name_has_kind_and_symbol() -> None:
     assert parse_channel("orderbook:XAU-USD") == PublicChannel(PublicKind.ORDERBOOK, "XAU-USD")
 
 
-@pytest.mark.parametrize("name", ["orders", "fills", "balances"])
+@pytest.mark.parametrize("name", ["orders", "fills", "balances", "positions"])
 def test_private_name_is_the_channel(name: str) -> None:
     assert parse_channel(name) is PrivateChannel(name)
 
@@ -36,7 +36,6 @@ def test_private_name_is_the_channel(name: str) -> None:
         "orderbook:ÄPFEL",
         "Orders",
         "orders:1",
-        "positions",
         "candles:BTC-USD:1m",
         "status:BTC-USD",
     ],

@@ -31,14 +31,7 @@ from app.sequencer import modes
 from app.sequencer import sequencer as module
 from app.sequencer.clock import LeaderClock
 from app.sequencer.publisher import Publisher
-from app.sequencer.queue import (
-    CANCEL_RESERVE,
-    QUEUE_COMMANDS_MAX,
-    QUEUE_COMMANDS_MIN,
-    QUEUE_WORK_MAX_S,
-    CommandQueue,
-    Queued,
-)
+from app.sequencer.queue import CANCEL_RESERVE, QUEUE_COMMANDS_MAX
 from app.sequencer.sequencer import Sequencer
 from app.storage.journal import Journal, JournalRow
 
@@ -223,25 +216,6 @@ async def test_a_full_queue_refuses_orders_but_keeps_places_for_cancels(leader: 
         leader.submit(CancelOrder(1001, 1))
     assert list(leader.refusals()) == [refused]
     assert leader.submit(CancelOrder(1001, 1)) in leader.refusals()
-
-
-def test_expensive_commands_leave_fewer_places_and_cancels_keep_theirs() -> None:
-    queue = CommandQueue()
-    queue.worked(100, 100 * 25e-6)
-    assert queue.orders_max == round(QUEUE_WORK_MAX_S / 25e-6)
-    for _ in range(200):
-        queue.worked(1, 0.01)
-    assert queue.orders_max == QUEUE_COMMANDS_MIN
-    for _ in range(400):
-        queue.worked(100, 100 * 1e-6)
-    assert queue.orders_max == QUEUE_COMMANDS_MAX - CANCEL_RESERVE
-    for _ in range(100):
-        queue.committed(0.1)
-    queue.worked(100, 100 * 1e-6)
-    assert queue.orders_max == QUEUE_COMMANDS_MIN, "commits are what is slow"
-    order, cancel = order_of("a"), CancelOrder(1001, 1)
-    queue.extend([Queued(order, b"", 0.0, 0.0, 0, None)] * QUEUE_COMMANDS_MIN)
-    assert (queue.has_room(order), queue.has_room(cancel)) == (False, True)
 
 
 async def test_a_command_past_its_deadline_is_not_sequenced(leader: Leader) -> None:

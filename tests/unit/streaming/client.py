@@ -11,6 +11,7 @@ from app.domain.enums import Side
 from app.domain.identity import Principal
 from app.errors import ApiError
 from app.protocol import schemas
+from app.streaming.disconnects import Disconnects
 from app.streaming.hub import Hub
 from app.streaming.limits import SessionLimits
 from app.streaming.session import Session, SessionContext
@@ -98,16 +99,45 @@ class OrderDesk:
         symbol: str | None = None,
         side: Side | None = None,
         label: str | None = None,
+        order_list_id: str | None = None,
         session_id: str | None = None,
     ) -> schemas.CanceledOrders:
         """Answer with one order."""
         await self._begin("cancel_all", symbol)
         return schemas.CanceledOrders(engine_seq=9, canceled=[schemas.Order(**_order(None))])
 
-    async def cancel_after(self, principal: Principal, request: schemas.CancelAfterRequest) -> schemas.CancelAfter:
+    async def place_batch(
+        self, principal: Principal, request: schemas.BatchRequest, *, session_id: str | None = None
+    ) -> schemas.PlacedBatch:
+        """Answer each order with an order of its client_order_id."""
+        names = [order.client_order_id for order in request.orders]
+        await self._begin("place_batch", names)
+        placed = [schemas.PlacedOrder(**_order(name), fills=[], duplicate=False, book=None) for name in names]
+        return schemas.PlacedBatch(engine_seq=9, results=[schemas.BatchEntry(order=order) for order in placed])
+
+    async def place_list(
+        self, principal: Principal, request: schemas.OrderListRequest, *, session_id: str | None = None
+    ) -> schemas.PlacedList:
+        """Lists do not come over the stream."""
+        raise NotImplementedError
+
+    async def check(self, principal: Principal, request: schemas.PlaceOrderRequest) -> schemas.CheckedOrder:
+        """Checks do not come over the stream."""
+        raise NotImplementedError
+
+    async def close_session(self, account_id: int, session_id: str) -> None:
+        """Remember whose session ended."""
+        await self._begin("close_session", (account_id, session_id))
+
+    async def cancel_after(
+        self, principal: Principal, request: schemas.CancelAfterRequest, *, session_id: str | None = None
+    ) -> schemas.CancelAfter:
         """Answer with a disarmed switch."""
         await self._begin("cancel_after", request)
         return schemas.CancelAfter(9, None)
+
+    def acknowledge(self, account_id: int, engine_seq: int) -> None:
+        """Forget it."""
 
     def acknowledged_seq(self, account_id: int) -> int:
         """Return nothing acknowledged."""
@@ -215,8 +245,10 @@ class Replica:
         self.clock_s = 0.0
         self.now_ns = time.time_ns()
         self.hub = Hub(open_bus=exchange.open_bus, sources=exchange.sources(), book_source=exchange)
+        self.disconnects = Disconnects(self.desk)
         self._context = SessionContext(
             hub=self.hub,
+            disconnects=self.disconnects,
             authenticator=self.keys,
             order_entry=self.desk,
             limits=limits,

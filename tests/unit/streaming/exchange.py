@@ -13,6 +13,7 @@ from app.domain.commands import PlaceOrder
 from app.domain.enums import Liquidity, OrderReason, OrderStatus, OrderType, Side
 from app.domain.events import (
     AssetCreated,
+    AuctionIndicated,
     BalanceChanged,
     BookDelta,
     BookLevels,
@@ -63,6 +64,7 @@ class Book:
         self.epoch, self.seq, self.engine_seq, self.timestamp_ns = 1, 0, 0, 0
         self.bids: dict[int, int] = {}
         self.asks: dict[int, int] = {}
+        self.auction: tuple[int, int, int] | None = None
 
     def levels(self) -> tuple[BookLevels, BookLevels]:
         """Return bids and asks, best first."""
@@ -148,16 +150,21 @@ class Exchange:
         trades: Mapping[str, list[TradeExecuted]] | None = None,
         private: Mapping[int, list[PrivateEvent]] | None = None,
         system: Sequence[SystemEvent] = (),
+        auctions: Mapping[str, tuple[int, int, int]] | None = None,
         commands: int = 1,
     ) -> BatchRecord:
         """Commit one batch and publish it."""
-        levels, trades = levels or {}, trades or {}
+        levels, trades, auctions = levels or {}, trades or {}, auctions or {}
         first, last = self.head + 1, self.head + commands
         timestamp_ns = self._start_ns + last * 1_000
         books = []
-        for symbol in dict.fromkeys([*levels, *trades]):
+        for symbol in dict.fromkeys([*levels, *trades, *auctions]):
             delta = self._delta(symbol, levels.get(symbol), last, timestamp_ns)
-            books.append((symbol, encode(BookRecord(delta, trades.get(symbol, [])))))
+            auction = None
+            if symbol in auctions:
+                self.books[symbol].auction = auctions[symbol]
+                auction = AuctionIndicated(symbol, last, *auctions[symbol])
+            books.append((symbol, encode(BookRecord(delta, trades.get(symbol, []), auction))))
         record = BatchRecord(
             first_seq=first,
             last_seq=last,
@@ -274,7 +281,9 @@ class Exchange:
         if self.leader_is_away:
             raise ApiError("engine_unavailable", "no leader for the test")
         book = self.books[symbol]
-        view = BookView(symbol, book.engine_seq, book.epoch, book.seq, book.timestamp_ns, *book.levels())
+        view = BookView(
+            symbol, self.head, book.epoch, book.seq, book.timestamp_ns, *book.levels(), auction=book.auction
+        )
         await asyncio.sleep(0)
         await self.book_gate.wait()
         return view

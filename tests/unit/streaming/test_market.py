@@ -4,16 +4,20 @@ import asyncio
 import time
 
 import pytest
+from msgspec.structs import replace
 
+from app.domain.enums import InstrumentStatus
+from app.domain.events import InstrumentListed, ReferenceSet
 from app.errors import ApiError
 from app.streaming import feed as feed_module
 from app.streaming.market import MarketContext
-from tests.unit.streaming.client import Replica, replica_of, until
+from tests.unit.streaming.client import Client, Replica, replica_of, until
 from tests.unit.streaming.client_book import ClientBook, follow, truth
-from tests.unit.streaming.exchange import ALICE, SYMBOL, Exchange
+from tests.unit.streaming.exchange import ALICE, SYMBOL, Exchange, instrument
 
 BOOK = f"orderbook:{SYMBOL}"
 TICKER = f"ticker:{SYMBOL}"
+AUCTION = ("status", "indicative_price", "indicative_quantity", "indicative_surplus")
 TRADES = f"trades:{SYMBOL}"
 
 
@@ -183,7 +187,11 @@ async def test_day_ends_without_a_trade() -> None:
     now_ns = time.time_ns()
     replica = Replica(exchange)
     replica.hub._context = MarketContext(
-        book_source=exchange, sources=exchange.sources(), applied_seq=replica.hub.applied_seq, now_ns=lambda: now_ns
+        book_source=exchange,
+        sources=exchange.sources(),
+        instruments=replica.hub.instruments,
+        applied_seq=replica.hub.applied_seq,
+        now_ns=lambda: now_ns,
     )
     replica.hub._now_ns = lambda: now_ns
     await replica.hub.start()
@@ -229,3 +237,60 @@ async def test_book_fetched_across_a_jump_is_fetched_again() -> None:
         exchange.book_gate.set()
         snapshot = await client.next("snapshot")
         assert (snapshot["seq"], snapshot["bids"]) == (1, [["1", "0.005"]])
+
+
+def listed(exchange: Exchange, status: InstrumentStatus) -> InstrumentListed:
+    return InstrumentListed(exchange.head + 1, replace(instrument(), status=status))
+
+
+async def phase_shown(client: Client) -> list[str | None]:
+    frame = await client.next("ticker")
+    return [frame[name] for name in AUCTION]
+
+
+async def test_ticker_shows_the_phase_and_where_an_auction_would_cross() -> None:
+    exchange = Exchange()
+    exchange.trade(100, 2)
+    async with replica_of(exchange) as replica:
+        client = replica.client()
+        await client.subscribe(TICKER)
+        assert await phase_shown(client) == ["open", None, None, None]
+        exchange.commit(system=[listed(exchange, InstrumentStatus.AUCTION)], auctions={SYMBOL: (0, 0, 0)})
+        await replica.applied()
+        # One frame for one batch: the phase never comes without where its auction stands.
+        (begun,) = [frame for frame in client.read() if frame["type"] == "ticker"]
+        assert [begun[name] for name in AUCTION] == ["auction", None, "0", "0"]
+        exchange.commit(auctions={SYMBOL: (101, 7, -3)})
+        assert await phase_shown(client) == ["auction", "1.01", "0.007", "-0.003"]
+        other = replica.client()
+        await other.subscribe(TICKER)
+        assert await phase_shown(other) == ["auction", "1.01", "0.007", "-0.003"]
+        exchange.commit(system=[listed(exchange, InstrumentStatus.OPEN)])
+        assert await phase_shown(client) == ["open", None, None, None]
+
+
+async def test_an_auction_that_was_stated_while_the_book_was_fetched_is_not_lost_and_an_older_one_not_shown() -> None:
+    exchange = Exchange()
+    exchange.commit(system=[listed(exchange, InstrumentStatus.AUCTION)], auctions={SYMBOL: (100, 1, 1)})
+    async with replica_of(exchange) as replica:
+        exchange.book_gate.clear()
+        asking = asyncio.create_task(replica.hub.ticker(SYMBOL))
+        await until(lambda: exchange.book_requests == 1)
+        exchange.commit(auctions={SYMBOL: (102, 2, 2)})
+        await replica.applied()
+        exchange.book_gate.set()
+        assert (await asking).indicative_price == "1.02"
+
+
+async def test_mark_price_is_the_median_of_last_mid_and_a_young_external_price() -> None:
+    exchange = Exchange()
+    exchange.trade(100, 2)
+    async with replica_of(exchange) as replica:
+        client = replica.client()
+        await client.subscribe(TICKER)
+        assert (await client.next("ticker"))["mark_price"] == "1"
+        exchange.change([(103, 1)], [(107, 1)])
+        # Two prices: the floor of their mean.
+        assert (await client.next("ticker"))["mark_price"] == "1.02"
+        exchange.commit(system=[ReferenceSet(exchange.head + 1, SYMBOL, 110)])
+        assert (await client.next("ticker"))["mark_price"] == "1.05"

@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.domain.events import PositionChanged
 from app.errors import ApiError
 from app.protocol import messages
+from app.protocol.holdings import PositionFigures
 from app.streaming import feed as feed_module
 from app.streaming import private as private_module
 from app.streaming.private import AccountFold
@@ -377,3 +379,11 @@ def test_fold_refuses_a_missing_event_and_ignores_a_known_one() -> None:
     assert fold.account_seq == 1
     with pytest.raises(ApiError, match="between 1 and 3"):
         fold.apply(events[2])
+
+
+def test_fold_keeps_the_newest_position_of_each_symbol() -> None:
+    fold = AccountFold(
+        AccountSeed(0, 4, [], [], [PositionFigures("B-Q", 1, 10, 0, 0), PositionFigures("A-Q", 2, 5, 0, 1)])
+    )
+    fold.apply(PositionChanged(5, 9, ALICE, "B-Q", "-3", "30", "7", "2"))
+    assert list(fold.state().positions) == [PositionFigures("A-Q", 2, 5, 0, 1), PositionFigures("B-Q", -3, 30, 7, 2)]

@@ -13,15 +13,17 @@ from app.domain.events import (
     OrderAmendRejected,
     OrderCancelRejected,
     OrderRejected,
+    PositionChanged,
     PrivateEvent,
     Rejection,
     TradePrevented,
 )
 from app.protocol import messages
 from app.protocol.channels import PrivateChannel
+from app.protocol.holdings import PositionFigures
 from app.streaming.catalog import Catalog
-from app.streaming.private_frames import EventFrames
-from app.streaming.sources import AccountEvent, CatalogSeed
+from app.streaming.private_frames import EventFrames, snapshot_text
+from app.streaming.sources import AccountEvent, AccountSeed, CatalogSeed
 from tests.unit.streaming.exchange import ALICE, SYMBOL, instrument
 
 NOW_NS = 1_700_000_000_000_000_000
@@ -107,3 +109,28 @@ def test_prevented_trade_is_shown_on_orders() -> None:
 def test_balance_is_shown_in_its_assets_scale() -> None:
     frame = rendered(BalanceChanged(7, 90, ALICE, "BTC", str(10**30), "150000000"), PrivateChannel.BALANCES)
     assert frame["balance"] == {"asset": "BTC", "available": "1" + "0" * 22, "held": "1.5"}
+
+
+def test_position_is_shown_on_its_channel_without_what_depends_on_a_price() -> None:
+    listed = instrument()
+    cost = 3 * 1500 * listed.notional_unit
+    frame = rendered(PositionChanged(7, 90, ALICE, SYMBOL, "-3", str(cost), "-5", "7"), PrivateChannel.POSITIONS)
+    position = frame["position"]
+    assert position.keys() == {"symbol", "quantity", "average_price", "realized_pnl", "fees"}
+    assert position["quantity"].startswith("-")
+    snapshot = json.loads(
+        snapshot_text(
+            PrivateChannel.POSITIONS,
+            AccountSeed(0, 7, [], [], [PositionFigures(SYMBOL, -3, cost, -5, 7)]),
+            CATALOG,
+            lambda symbol: symbol == SYMBOL,
+        )
+    )
+    assert snapshot["positions"] == [position]
+    hidden = snapshot_text(
+        PrivateChannel.POSITIONS,
+        AccountSeed(0, 7, [], [], [PositionFigures(SYMBOL, 1, 1, 0, 0)]),
+        CATALOG,
+        lambda _: False,
+    )
+    assert json.loads(hidden)["positions"] == []

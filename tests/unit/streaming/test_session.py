@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from app.protocol import messages
+from app.protocol import messages, schemas
 from app.protocol.close_codes import Close
 from app.streaming import feed as feed_module
 from tests.unit.streaming.client import UNLIMITED, Frame, replica_of
@@ -95,7 +95,7 @@ async def test_ping_is_answered_with_its_id() -> None:
         ("{", "invalid_json", None),
         ("[1]", "invalid_request", None),
         ('{"action":"cancel_after","id":"5"}', "invalid_request", "5"),
-        ('{"action":"session","id":"5","cancel_on_disconnect":"session"}', "invalid_request", "5"),
+        ('{"action":"session","id":"5","cancel_on_disconnect":"account"}', "invalid_request", "5"),
         ('{"action":"ping","id":"5","surplus":1}', "invalid_request", "5"),
     ],
 )
@@ -275,3 +275,19 @@ async def test_ended_session_holds_nothing() -> None:
         assert replica.hub._members == set()
         for channel in replica.hub._markets[SYMBOL]._books.values():
             assert channel.members == set()
+
+
+async def test_batch_and_cancel_after_are_answered_with_their_own_members() -> None:
+    async with replica_of(Exchange()) as replica:
+        client = replica.client()
+        await client.ask("auth", token="alice")
+        order = {"symbol": SYMBOL, "side": "buy", "type": "limit", "price": "1", "quantity": "1"}
+        reply = await client.ask(
+            "order.batch", orders=[order | {"client_order_id": name} for name in "ab"], atomic=True
+        )
+        assert (reply["type"], reply["engine_seq"]) == ("result", 9)
+        assert [result["order"]["client_order_id"] for result in reply["results"]] == ["a", "b"]
+        reply = await client.ask("cancel_after", timeout_ms=5_000, symbols=[SYMBOL], keep_protective=True)
+        assert reply["engine_seq"] == 9
+        request = schemas.CancelAfterRequest(5_000, [SYMBOL], keep_protective=True)
+        assert replica.desk.begun == [("place_batch", ["a", "b"]), ("cancel_after", request)]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from app.domain.enums import Side
 from app.protocol.ports import BookView
 from app.streaming.channel_state import BookState, TradePrint
-from app.streaming.ticker_state import MINUTE_NS, WINDOW_MINUTES, RollingDay, ticker_shape
+from app.streaming.ticker_state import MINUTE_NS, WINDOW_MINUTES, RollingDay, mark_price, ticker_shape
 from tests.unit.streaming.exchange import SYMBOL, bars_of, instrument
 
 START = 28_333_333 * MINUTE_NS
@@ -68,3 +68,15 @@ def test_ticker_of_a_silent_market_has_nulls() -> None:
     ticker = ticker_shape(instrument(), book, RollingDay([]), None)
     assert (ticker.bid, ticker.ask, ticker.last, ticker.open_24h, ticker.vwap_24h, ticker.change_24h) == (None,) * 6
     assert (ticker.volume_24h, ticker.quote_volume_24h) == ("0", "0")
+
+
+def test_mark_price_needs_something_to_be_made_of() -> None:
+    empty = BookState(instrument(), BookView(SYMBOL, 0, 1, 0, START, [], []))
+    one_sided = BookState(instrument(), BookView(SYMBOL, 0, 1, 0, START, [(99, 5)], []))
+    both = BookState(instrument(), BookView(SYMBOL, 0, 1, 0, START, [(99, 5)], [(102, 1)]))
+    assert mark_price(empty, None, None) is None
+    assert mark_price(one_sided, None, None) is None
+    assert mark_price(one_sided, None, 7) == 7
+    assert mark_price(both, None, None) == 100
+    assert mark_price(both, trade(1, 0, 107, 1), None) == 103
+    assert mark_price(both, trade(1, 0, 107, 1), 104) == 104
