@@ -59,6 +59,17 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto is text on a terminal, else json")
     checkpoint_s: float = Field(60.0, gt=0, description="Longest time in seconds between two checkpoints of the worker")
+    standbys: int = Field(1, ge=0, le=9, description="Engines that should stand by; fewer are shown as degraded")
+    disk_paths: str = Field(
+        "",
+        description="Folders on the database's volumes, comma separated; empty measures a local database's data folder",
+    )
+    disk_cancel_only_percent: float = Field(
+        10.0, ge=0, le=100, description="Free space in percent below which only cancels are taken; 0 is off"
+    )
+    reopen_s: float = Field(
+        10.0, ge=0, le=3600, description="How long only cancels are taken after an outage of more than 5 s; 0 is off"
+    )
     journal_partition: int = Field(
         10_000_000, ge=256, le=10**12, description="Commands of one journal partition; prune drops whole ones"
     )

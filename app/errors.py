@@ -4,9 +4,10 @@
     ├── ApiError             a refusal with a wire code (protocol.codes), answered to the client
     ├── StartupError         a role cannot start: one line on stderr, exit code 3
     ├── Fenced               another leader has the term: the process must exit
-    ├── JournalUnavailable   PostgreSQL did not answer; whether the append committed is settled before anything leaves
     ├── JournalDamaged       a row or checkpoint fails its checks; names the sequence
-    ├── BusUnavailable       Redis did not answer; never on the acknowledgement path
+    ├── Unavailable          a dependency does not answer
+    │   ├── JournalUnavailable   PostgreSQL; whether an append committed is settled before anything leaves
+    │   └── BusUnavailable       Redis; never on the acknowledgement path
     └── LinkError            no leader, or the link was lost
 
 Business refusals of the engine are values (`domain.events.Rejection`), not exceptions; a broken
@@ -69,7 +70,15 @@ class Fenced(OrderwireError):
     """The shard has a newer leader, or an unknown row stands at our position: exit, never guess."""
 
 
-class JournalUnavailable(OrderwireError):
+class Unavailable(OrderwireError):
+    """A dependency does not answer; `retry_after_ms` says when it will be asked again, None if nobody knows."""
+
+    def __init__(self, message: str, *, retry_after_ms: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
+
+
+class JournalUnavailable(Unavailable):
     """PostgreSQL is down or too slow."""
 
 
@@ -77,7 +86,7 @@ class JournalDamaged(OrderwireError):
     """A journal row or checkpoint does not verify."""
 
 
-class BusUnavailable(OrderwireError):
+class BusUnavailable(Unavailable):
     """Redis is down or refuses."""
 
 

@@ -18,6 +18,8 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from app.stages import Stage, StageCollector
+
 # A second series per metric that nobody reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the package leaves this one untyped
 
@@ -41,6 +43,13 @@ BATCH_COMMANDS = Histogram(
     registry=REGISTRY,
 )
 
+BATCH_BYTES = Histogram(
+    "orderwire_batch_bytes",
+    "Bytes of one committed batch as journaled",
+    buckets=tuple(4.0**power for power in range(4, 13)),
+    registry=REGISTRY,
+)
+
 COMMIT_SECONDS = Histogram(
     "orderwire_commit_seconds",
     "Time from sending a journal append to knowing that it is durable",
@@ -58,24 +67,59 @@ SESSIONS_OPEN = Gauge("orderwire_sessions_open", "WebSocket sessions open on thi
 
 CHANNELS_OPEN = Gauge("orderwire_channels_open", "Channel subscriptions of this replica's sessions", registry=REGISTRY)
 
+MODE = Gauge(
+    "orderwire_exchange_mode",
+    "Mode as this process sees it: 0 normal, 1 degraded, 2 cancel_only, 3 read_only",
+    registry=REGISTRY,
+)
+
+PART_OK = Gauge(
+    "orderwire_part_ok",
+    "Whether a part is as it should be (1) or not (0); /v1/status says in words what is wrong",
+    ["part"],
+    registry=REGISTRY,
+)
+
+DISK_FREE_RATIO = Gauge(
+    "orderwire_disk_free_ratio",
+    "Free share of the fullest volume of the database, 0 to 1; NaN while it cannot be measured",
+    registry=REGISTRY,
+)
+DISK_FREE_RATIO.set(float("nan"))
+
+BREAKER_OPEN = Gauge(
+    "orderwire_breaker_open",
+    "Whether this replica leaves a dependency alone for now (1), because it did not answer",
+    ["dependency"],
+    registry=REGISTRY,
+)
+
 ProcessCollector(registry=REGISTRY)
 
 
 _OF_ROLE = {
-    "api": (ORDERS, SESSIONS_OPEN, CHANNELS_OPEN),
-    "engine": (BATCH_COMMANDS, COMMIT_SECONDS, BUS_LAG_COMMANDS),
+    "api": (ORDERS, SESSIONS_OPEN, CHANNELS_OPEN, MODE, PART_OK, BREAKER_OPEN),
+    "engine": (BATCH_COMMANDS, BATCH_BYTES, COMMIT_SECONDS, BUS_LAG_COMMANDS, MODE, PART_OK, DISK_FREE_RATIO),
+}
+
+
+_STAGES_OF_ROLE = {
+    "api": StageCollector((Stage.GATEWAY, Stage.LINK)),
+    "engine": StageCollector((Stage.QUEUE, Stage.APPLY, Stage.COMMIT, Stage.PUBLISH)),
+    "worker": StageCollector((Stage.PROJECT,)),
 }
 
 
 def announce(*, role: str, version: str) -> None:
     """State what this process is, and show only the metrics that its role sets: others would stand still at 0."""
     BUILD.info({"role": role, "version": version})
-    for owner, owned in _OF_ROLE.items():
-        for metric in owned:
-            with contextlib.suppress(KeyError):
-                REGISTRY.unregister(metric)
-            if owner == role:
-                REGISTRY.register(metric)
+    for metric in (*{metric for owned in _OF_ROLE.values() for metric in owned}, *_STAGES_OF_ROLE.values()):
+        with contextlib.suppress(KeyError):
+            REGISTRY.unregister(metric)
+    for metric in _OF_ROLE.get(role, ()):
+        REGISTRY.register(metric)
+    if role in _STAGES_OF_ROLE:
+        REGISTRY.register(_STAGES_OF_ROLE[role])
 
 
 def exposition() -> bytes:

@@ -14,22 +14,24 @@ from app.storage.journal import Journal
 from tests.database_roles import as_role
 
 LINK_SECRET = "a link secret for tests, long enough"
+CALM = {"ORDERWIRE_STANDBYS": "0", "ORDERWIRE_DISK_CANCEL_ONLY_PERCENT": "0", "ORDERWIRE_REOPEN_S": "0"}
+"""No mode but by what a test does: the machine's disk may be full, and tests restart engines."""
 SECRETS = {"LINK_SECRET": LINK_SECRET, "JWT_SECRET": "j" * 40, "KEY_SECRET": "k" * 40}
 
 
 def role_environment(database_url: str, redis_url: str, **extra: str) -> dict[str, str]:
     """Return the whole environment of a role: nothing is inherited but what a process needs to start."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return {**kept, **SECRETS, "DATABASE_URL": database_url, "REDIS_URL": redis_url, **extra}
+    return {**kept, **SECRETS, **CALM, "DATABASE_URL": database_url, "REDIS_URL": redis_url, **extra}
 
 
 class EngineProcess:
     """`python -m app engine`, killed at the end whatever happens."""
 
-    def __init__(self, database_url: str, redis_url: str, *, shard: int, module: str = "app", **extra: str) -> None:
+    def __init__(self, database_url: str, redis_url: str, *, shard: int, module: str = "app", **settings: str) -> None:
         self._command = [sys.executable, "-m", module, "engine"]
         self._environment = role_environment(
-            as_role(database_url, "engine"), redis_url, ORDERWIRE_SHARD=str(shard), **extra
+            as_role(database_url, "engine"), redis_url, ORDERWIRE_SHARD=str(shard), **settings
         )
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -157,7 +157,8 @@ class SignatureOnce:
             first = await self._guard.first_use(principal.key_id, canonical_signature(self._signature), REPLAY_TTL_MS)
         except BusUnavailable as error:
             if fail_closed:
-                raise ApiError("service_unavailable", "Replays cannot be told apart right now.") from error
+                detail = "Replays cannot be told apart right now: Redis does not answer."
+                raise ApiError("service_unavailable", detail, retry_after_ms=error.retry_after_ms) from error
             return
         if not first:
             raise ApiError("replayed_request", "This signature was used before; sign the request anew.")

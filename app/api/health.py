@@ -22,9 +22,10 @@ class HealthAnswer(msgspec.Struct):
 
 
 class ReadinessAnswer(msgspec.Struct):
-    """Whether the replica may serve, and what each dependency says."""
+    """Whether the replica may be sent requests, the mode of the exchange, and what each part says."""
 
     ready: bool
+    mode: str
     reasons: Mapping[str, str]
 
 
@@ -37,8 +38,9 @@ async def get_health() -> Response:
 @router.get("/readyz", openapi_extra=answer(ReadinessAnswer, 200, 503))
 async def get_readiness(given: ServicesDep) -> Response:
     """Say whether the replica may be sent requests, with reasons."""
-    ready, reasons = await given.readiness()
-    return json_answer(ReadinessAnswer(ready, reasons), 200 if ready else 503, headers=_UNCACHED)
+    status = given.status()
+    answer_body = ReadinessAnswer(status.ready, status.mode.value, status.reasons)
+    return json_answer(answer_body, 200 if status.ready else 503, headers=_UNCACHED)
 
 
 @router.get("/metrics", include_in_schema=False)

@@ -16,13 +16,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.errors import ApiError, BusUnavailable, JournalUnavailable, LinkError
+from app.errors import ApiError, BusUnavailable, JournalUnavailable, LinkError, Unavailable
 from app.protocol.problems import problem_of
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 _encode = msgspec.json.Encoder().encode
 _OUTAGES = (BusUnavailable, JournalUnavailable, OperationalError, InterfaceError, PoolTimeoutError, OSError)
 """What a dependency that is down looks like from here; OSError is the base of refused and timed-out connections."""
+_NAMES = {JournalUnavailable: "PostgreSQL", BusUnavailable: "Redis"}
+_SOME_OUTAGE = "A dependency does not answer right now."
 _CODES_BY_STATUS = {
     404: "not_found",
     405: "method_not_allowed",
@@ -98,4 +100,8 @@ async def _link_error(request: Request, error: Exception) -> Response:
 
 
 async def _outage(request: Request, error: Exception) -> Response:
-    return _answer(request, ApiError("service_unavailable", "A dependency does not answer right now."))
+    detail = next(
+        (f"{name} does not answer right now." for kind, name in _NAMES.items() if isinstance(error, kind)), ""
+    )
+    retry_after_ms = error.retry_after_ms if isinstance(error, Unavailable) else None
+    return _answer(request, ApiError("service_unavailable", detail or _SOME_OUTAGE, retry_after_ms=retry_after_ms))

@@ -18,6 +18,7 @@ from app.errors import ApiError
 from app.protocol.ports import Instruments, MarketData
 from app.storage.accounts import get_account
 from app.storage.cursors import cursor, wait_applied
+from app.storage.database import reading_one_moment
 
 WAIT_SECONDS_MAX = 2.0
 POLL_SECONDS = 0.005
@@ -46,8 +47,7 @@ async def projection_snapshot(given: Services, min_seq: int | None) -> AsyncIter
     if min_seq:
         # Before the snapshot: inside it the cursor would stand still.
         await wait_applied(given.database, given.shard, min_seq, WAIT_SECONDS_MAX)
-    async with given.database.connect() as connection:
-        await connection.execution_options(isolation_level="REPEATABLE READ")
+    async with reading_one_moment(given.database) as connection:
         yield connection, await cursor(connection, given.shard)
 
 

@@ -1,6 +1,6 @@
 """What the routes are given: one frozen value of ports, wired by `bootstrap`, faked in tests."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -9,10 +9,9 @@ from starlette.websockets import WebSocket
 from app.auth.api_keys import ApiKeys
 from app.auth.login import LoginService
 from app.auth.replay import ReplayGuard
+from app.protocol.modes import ExchangeStatus
 from app.protocol.ports import Administration, Authenticator, Instruments, MarketData, OrderEntry
 
-Readiness = Callable[[], Awaitable[tuple[bool, Mapping[str, str]]]]
-"""Returns whether the replica may serve, and a reason per dependency: `ok` or what is wrong with it."""
 StreamEndpoint = Callable[[WebSocket], Awaitable[None]]
 
 
@@ -31,6 +30,7 @@ class Services:
     api_keys: ApiKeys
     database: AsyncEngine
     """For reads of the projections only."""
-    readiness: Readiness
+    status: Callable[[], ExchangeStatus]
+    """How the exchange is, as this replica last saw it; asks nobody."""
     stream: StreamEndpoint | None = None
     """The WebSocket endpoint of `GET /v1/stream`; None leaves the path out."""

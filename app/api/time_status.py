@@ -25,7 +25,7 @@ class TimeAnswer(msgspec.Struct):
 
 
 class StatusAnswer(msgspec.Struct):
-    """How the exchange is, and what each dependency says."""
+    """How the exchange is, and what each part says."""
 
     mode: str
     reasons: Mapping[str, str]
@@ -43,12 +43,5 @@ async def get_time(_: NoQuery) -> Response:
 async def get_status(query: ReadParameters, given: ServicesDep, market: MarketDataDep) -> Response:
     """Return the mode of the exchange, with reasons."""
     applied = await market_at(market, query.min_seq)
-    ready, reasons = await given.readiness()
-    mode = "normal" if ready else _mode(reasons)
-    return read_answer(StatusAnswer(mode, reasons, timestamp_text(time.time_ns())), applied)
-
-
-def _mode(reasons: Mapping[str, str]) -> str:
-    """Without engine or database nothing can be written; anything else only slows or ages what is shown."""
-    writable = all(reasons.get(part, "ok") == "ok" for part in ("engine", "database"))
-    return "degraded" if writable else "read_only"
+    status = given.status()
+    return read_answer(StatusAnswer(status.mode.value, status.reasons, timestamp_text(time.time_ns())), applied)

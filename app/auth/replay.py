@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.auth.signatures import FUTURE_SKEW_MS_MAX, RECV_WINDOW_MS_MAX
+from app.breaker import Breaker
 from app.errors import BusUnavailable
 
 REPLAY_TTL_MS = RECV_WINDOW_MS_MAX + FUTURE_SKEW_MS_MAX + 1_000
@@ -27,15 +28,20 @@ class ReplayGuard(Protocol):
 class RedisReplayGuard:
     """Remembers signatures in Redis, one expiring key each."""
 
-    def __init__(self, redis: Redis, *, prefix: str) -> None:
+    def __init__(self, redis: Redis, *, prefix: str, breaker: Breaker | None = None) -> None:
         """`redis` must not retry by itself: a repeated SET NX would call a first use a replay."""
         self._redis = redis
         self._prefix = prefix
+        self._breaker = breaker or Breaker("redis")
 
     async def first_use(self, key_id: str, signature: str, ttl_ms: int) -> bool:
         """Return whether the key's signature was never seen before. Raises BusUnavailable when that is unknown."""
+        wait_ms = self._breaker.admit()
+        if wait_ms:
+            raise BusUnavailable("Redis is left alone for now", retry_after_ms=wait_ms)
         digest = hashlib.sha256(f"{key_id}\n{signature}".encode()).hexdigest()
         try:
-            return bool(await self._redis.set(f"{self._prefix}:signature:{digest}", 1, nx=True, px=ttl_ms))
+            with self._breaker.judging((RedisError, OSError)):
+                return bool(await self._redis.set(f"{self._prefix}:signature:{digest}", 1, nx=True, px=ttl_ms))
         except (RedisError, OSError) as error:
             raise BusUnavailable("Redis did not answer for the replay guard") from error

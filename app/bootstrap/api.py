@@ -2,16 +2,16 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import FrameType
+from typing import NamedTuple
 
 import structlog
 import uvicorn
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import __version__, metrics
@@ -23,6 +23,7 @@ from app.auth.replay import RedisReplayGuard
 from app.auth.secret_box import SecretBox
 from app.auth.stores import DatabaseKeyStore, DatabaseUserStore
 from app.auth.tokens import AccessTokens
+from app.bootstrap.replica_status import ReplicaStatus
 from app.bootstrap.sources import storage_sources
 from app.bootstrap.startup import (
     EXIT_OK,
@@ -32,6 +33,7 @@ from app.bootstrap.startup import (
     require_database,
     require_redis,
 )
+from app.breaker import Breaker
 from app.bus.redis import RedisBus
 from app.bus.topics import BUS_PREFIX, stream_key
 from app.config import Settings
@@ -39,6 +41,7 @@ from app.gateway.administration import AdministrationGateway
 from app.gateway.orders import OrderGateway
 from app.link.client import LinkClient
 from app.main import Services, create_app
+from app.protocol.modes import Part
 from app.storage.database import create_database_engine
 from app.streaming.endpoint import WS_SETTINGS, StreamEndpoint
 from app.streaming.hub import Hub
@@ -46,8 +49,8 @@ from app.streaming.limits import SessionLimits
 
 DRAIN_S = 1.0
 GRACEFUL_SHUTDOWN_S = 5
-READINESS_TIMEOUT_S = 1.0
 LEADER_WAIT_S = 1.0
+REDIS_TIMEOUT_S = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +65,10 @@ async def run_api(settings: Settings, *, announce: Callable[[str], None]) -> int
         stack.callback(sock.close)
         journal = await open_journal(settings)
         stack.push_async_callback(journal.close)
-        database = create_database_engine(settings.database_url, pool_size=settings.database_pool)
+        breakers = {part: Breaker(part.value) for part in (Part.DATABASE, Part.REDIS, Part.ENGINE)}
+        database = create_database_engine(
+            settings.database_url, pool_size=settings.database_pool, breaker=breakers[Part.DATABASE]
+        )
         stack.push_async_callback(database.dispose)
         link = LinkClient(
             shard=settings.shard,
@@ -70,6 +76,7 @@ async def run_api(settings: Settings, *, announce: Callable[[str], None]) -> int
             replica=f"{os.uname().nodename}:{os.getpid()}",
             build=__version__,
             locate=locate_leader(journal),
+            breaker=breakers[Part.ENGINE],
         )
         await link.start()
         stack.push_async_callback(link.stop)
@@ -82,7 +89,13 @@ async def run_api(settings: Settings, *, announce: Callable[[str], None]) -> int
         )
         await hub.start()
         stack.push_async_callback(hub.stop)
-        services = _services(settings, stack, database, link, hub)
+        redis = _redis(settings.redis_url)
+        stack.push_async_callback(redis.aclose)
+        status = ReplicaStatus(database, redis, link, hub, breakers=breakers)
+        await status.probe()
+        watching = asyncio.create_task(status.run())
+        stack.callback(watching.cancel)
+        services = _services(settings, stack, _Parts(database, redis, link, hub, status, breakers[Part.REDIS]))
         server = _Server(_uvicorn_config(create_app(services)), hub)
         port = sock.getsockname()[1]
         announce(f"api on http://{settings.api_host}:{port}")
@@ -90,12 +103,31 @@ async def run_api(settings: Settings, *, announce: Callable[[str], None]) -> int
     return EXIT_OK
 
 
-def _services(settings: Settings, stack: AsyncExitStack, database: AsyncEngine, link: LinkClient, hub: Hub) -> Services:
-    """Wire the services of one replica."""
-    redis = Redis.from_url(
-        settings.redis_url, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=1.0, socket_connect_timeout=1.0
+def _redis(url: str) -> Redis:
+    """Return a client that never repeats a command by itself."""
+    return Redis.from_url(
+        url,
+        protocol=2,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=REDIS_TIMEOUT_S,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
     )
-    stack.push_async_callback(redis.aclose)
+
+
+class _Parts(NamedTuple):
+    """What the services of a replica are made of."""
+
+    database: AsyncEngine
+    redis: Redis
+    link: LinkClient
+    hub: Hub
+    status: ReplicaStatus
+    redis_breaker: Breaker
+
+
+def _services(settings: Settings, stack: AsyncExitStack, parts: _Parts) -> Services:
+    """Wire the services of one replica."""
+    database, redis, link, hub, status, redis_breaker = parts
     passwords = Passwords()
     stack.callback(passwords.close)
     jwt_secret = settings.jwt_secret.get_secret_value()
@@ -116,29 +148,13 @@ def _services(settings: Settings, stack: AsyncExitStack, database: AsyncEngine, 
         market_data=hub,
         instruments=hub.instruments,
         authenticator=authenticator,
-        replay_guard=RedisReplayGuard(redis, prefix=BUS_PREFIX),
+        replay_guard=RedisReplayGuard(redis, prefix=BUS_PREFIX, breaker=redis_breaker),
         login=LoginService(users, administration, tokens, passwords, refresh_secret=jwt_secret),
         api_keys=keys,
         database=database,
-        readiness=lambda: _readiness(database, link, hub),
+        status=status.current,
         stream=stream.serve,
     )
-
-
-async def _readiness(database: AsyncEngine, link: LinkClient, hub: Hub) -> tuple[bool, Mapping[str, str]]:
-    """Return whether the replica may serve, and what each dependency says."""
-    reasons = {
-        "engine": "ok" if link.connected else "no engine is leading",
-        "stream": "the journal cannot be followed" if hub.is_stale else "ok",
-        "drain": "the replica is stopping" if hub.is_draining else "ok",
-        "database": "ok",
-    }
-    try:
-        async with asyncio.timeout(READINESS_TIMEOUT_S), database.connect() as connection:
-            await connection.execute(text("SELECT 1"))
-    except Exception as error:
-        reasons["database"] = f"PostgreSQL does not answer: {type(error).__name__}"
-    return all(reason == "ok" for reason in reasons.values()), reasons
 
 
 def _uvicorn_config(app: object) -> uvicorn.Config:

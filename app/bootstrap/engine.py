@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from app import __version__, metrics
+from app.bootstrap.leader_watch import watch_leader
 from app.bootstrap.startup import (
     EXIT_LOST,
     EXIT_OK,
@@ -30,13 +31,15 @@ from app.protocol.records import decode_batch, encode, without_commands
 from app.sequencer.clock import LeaderClock
 from app.sequencer.collector import spare_the_engine
 from app.sequencer.follower import STANDBY_POLL_S, Follower
-from app.sequencer.leadership import become_leader, keep_lock, keep_room
+from app.sequencer.leadership import Elected, become_leader, keep_lock, keep_room
+from app.sequencer.modes import LeaderModes
 from app.sequencer.publisher import Publisher
 from app.sequencer.quarantine import CRASHES_MAX, EngineCrashed, GuardedSequencer
 from app.sequencer.recovery import Recovered, save_checkpoint
 from app.sequencer.sequencer import Sequencer
+from app.stages import TIMES, Stage
 from app.storage.database import asyncpg_dsn, create_database_engine
-from app.storage.journal import Head, Journal, JournalRow
+from app.storage.journal import Journal, JournalRow
 from app.storage.leader_lock import LeaderLock
 from app.storage.quarantine import QuarantineStore
 
@@ -76,10 +79,12 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
         address = f"{settings.engine_host}:{sock.getsockname()[1]}"
         announce(f"engine link on {address}")
         follower = Follower(followed, database, poll_s=STANDBY_POLL_S, every_s=settings.checkpoint_s)
+        election = become_leader(journal, lock, address=address, build=__version__, is_ready=lambda: follower.caught_up)
         try:
-            head = await _stand_by(follower, become_leader(journal, lock, address=address, build=__version__), stop)
-            if head is None:
+            elected = await _stand_by(follower, election, stop)
+            if elected is None:
                 return EXIT_OK
+            head = elected.head
             clock = LeaderClock(await lock.clock_ns())
             recovered = await follower.lead(journal, head)
         except JournalDamaged as error:
@@ -92,8 +97,11 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
         if recovered.replayed > CHECKPOINT_AFTER_REPLAY:
             await save_checkpoint(database, settings.shard, recovered)
         spare_the_engine()
+        modes = _modes(settings, _silence_s(elected, recovered, clock))
         try:
-            led = await _lead(settings, journal, recovered, term=head.term, clock=clock, sock=sock, stop=stop)
+            led = await _lead(
+                settings, journal, recovered, modes=modes, term=head.term, clock=clock, sock=sock, stop=stop
+            )
         except (Fenced, JournalUnavailable, JournalDamaged, EngineCrashed) as error:
             log.error("leadership_lost", reason=str(error))
             return EXIT_LOST
@@ -101,7 +109,25 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
         return EXIT_OK
 
 
-async def _stand_by(follower: Follower, election: Coroutine[Any, Any, Head], stop: asyncio.Event) -> Head | None:
+def _modes(settings: Settings, silence_s: float) -> LeaderModes:
+    modes = LeaderModes(
+        standbys_wanted=settings.standbys,
+        disk_cancel_only=settings.disk_cancel_only_percent / 100,
+        reopen_s=settings.reopen_s,
+    )
+    modes.after_silence(silence_s)
+    return modes
+
+
+def _silence_s(elected: Elected, recovered: Recovered, clock: LeaderClock) -> float:
+    """Return how long nobody led: as a standby saw it, else at most since the last command; 0 at genesis."""
+    if elected.silence_s is not None:
+        return elected.silence_s
+    last_ns = recovered.engine.state.timestamp_ns
+    return (clock.now_ns() - last_ns) / 1e9 if last_ns else 0.0
+
+
+async def _stand_by(follower: Follower, election: Coroutine[Any, Any, Elected], stop: asyncio.Event) -> Elected | None:
     """Follow the journal until this engine leads; returns None if it was stopped. Raises JournalDamaged."""
     leading, stopping = asyncio.create_task(election), asyncio.create_task(stop.wait())
     following = asyncio.create_task(follower.run(stop))
@@ -123,6 +149,7 @@ async def _lead(
     journal: Journal,
     recovered: Recovered,
     *,
+    modes: LeaderModes,
     term: int,
     clock: LeaderClock,
     sock: socket.socket,
@@ -147,11 +174,18 @@ async def _lead(
             term=term,
             build=__version__,
             metrics=_BatchMetrics(),
+            modes=modes,
         )
         if state.epoch == 0:
             sequencer.execute(StartEpoch(epoch))
-        helpers = [asyncio.create_task(publisher.run()), asyncio.create_task(_stop_when(stop, sequencer))]
         server = LinkServer(sequencer, settings.link_secret.get_secret_value().encode())
+        watcher = LeaderLock(asyncpg_dsn(settings.database_url), settings.shard)
+        paths = [path for path in settings.disk_paths.split(",") if path]
+        helpers = [
+            asyncio.create_task(publisher.run()),
+            asyncio.create_task(_stop_when(stop, sequencer)),
+            asyncio.create_task(watch_leader(modes, publisher, watcher, paths, server.tell_all)),
+        ]
         await server.start(sock)
         try:
             await sequencer.run()
@@ -161,6 +195,7 @@ async def _lead(
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
             await store.close()
+            await watcher.close()
         return Recovered(recovered.engine, sequencer.head_hash, 0)
 
 
@@ -198,7 +233,9 @@ def bus_entry(row: JournalRow) -> BusEntry:
 class _BatchMetrics:
     """Reports the sequencer's batches to the process registry."""
 
-    def batch_committed(self, commands: int, seconds: float) -> None:
+    def batch_committed(self, commands: int, size: int, seconds: float) -> None:
         """Count one committed batch."""
         metrics.BATCH_COMMANDS.observe(commands)
+        metrics.BATCH_BYTES.observe(size)
+        TIMES[Stage.COMMIT].add(seconds, commands)
         metrics.COMMIT_SECONDS.observe(seconds)

@@ -40,7 +40,7 @@ async def start_epoch(settings: Settings) -> EpochStart:
         raise StartupError(f"PostgreSQL at {place(settings.database_url)}: {error}") from error
     try:
         async with asyncio.timeout(LEADER_GONE_WAIT_S):
-            head = await become_leader(journal, lock, address="", build=__version__)
+            head = (await become_leader(journal, lock, address="", build=__version__)).head
         recovered = await recover(journal, checkpoints.load_newest_first(database, settings.shard), head)
         epoch, row = epoch_row(recovered, term=head.term)
         await journal.append(row)

@@ -40,6 +40,13 @@ DEV_FILE = Path(".orderwire") / "dev.json"
 """Where other commands look for addresses and keys. It stays after the end: with a data folder the keys stay good."""
 SHOWN_ACCOUNTS = (*catalog.CLIENTS, catalog.ADMINISTRATOR)
 
+ON_ONE_MACHINE = {
+    "ORDERWIRE_STANDBYS": "0",
+    "ORDERWIRE_REOPEN_S": "0",
+    "ORDERWIRE_DISK_CANCEL_ONLY_PERCENT": "1",
+}
+"""What a developer's exchange does not have or wait for, unless it is asked to."""
+
 _PROBE_TIMEOUT_S = 2.0
 _PROBE_EVERY_S = 0.01
 
@@ -150,6 +157,8 @@ class Supervisor:
             ORDERWIRE_ENGINE_HOST=LOOPBACK,
             ORDERWIRE_ENGINE_PORT="0",
         )
+        for name, value in ON_ONE_MACHINE.items():
+            os.environ.setdefault(name, value)
         if not self._options.demo:
             # Its own tests switch limits on.
             os.environ["ORDERWIRE_STREAM_MESSAGES_PER_S"] = "0"

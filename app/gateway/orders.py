@@ -1,7 +1,10 @@
 """The gateway's order calls: check what needs no engine, submit, render the outcome."""
 
 from collections import OrderedDict
-from functools import partial
+from collections.abc import Callable, Coroutine
+from functools import partial, wraps
+from time import monotonic
+from typing import Any, ParamSpec, TypeVar
 
 from app import metrics
 from app.domain.commands import (
@@ -27,10 +30,29 @@ from app.gateway.terms import amend_command, deadline_left_ms, order_number, pla
 from app.protocol import schemas, shapes
 from app.protocol.ports import CommandLink, Instruments
 from app.protocol.rejections import rejection_error
+from app.stages import TIMES, Stage
 
 ACKNOWLEDGED_ACCOUNTS_MAX = 100_000
 """Accounts whose last acknowledged sequence a replica remembers, for reading one's own writes."""
 NS_PER_MS = 1_000_000
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _timed(call: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Count how long an order call takes, refused ones as well."""
+
+    @wraps(call)
+    async def timed(*arguments: P.args, **members: P.kwargs) -> R:
+        started = monotonic()
+        try:
+            return await call(*arguments, **members)
+        finally:
+            TIMES[Stage.GATEWAY].add(monotonic() - started)
+
+    return timed
 
 
 class OrderGateway:
@@ -41,6 +63,7 @@ class OrderGateway:
         self._instruments = instruments
         self._acknowledged: OrderedDict[int, int] = OrderedDict()
 
+    @_timed
     async def place(
         self, principal: Principal, request: schemas.PlaceOrderRequest, *, session_id: str | None = None
     ) -> schemas.PlacedOrder:
@@ -50,6 +73,7 @@ class OrderGateway:
         outcome = await self._submit(principal, command, session_id, deadline_left_ms([request.deadline]))
         return placed_order(outcome, instrument)
 
+    @_timed
     async def cancel(
         self,
         principal: Principal,
@@ -67,6 +91,7 @@ class OrderGateway:
         members = order_members(outcome, self._of(outcome))
         return schemas.CanceledOrder(**members)  # type: ignore[arg-type]  # members match by construction, tested
 
+    @_timed
     async def amend(
         self,
         principal: Principal,
@@ -81,6 +106,7 @@ class OrderGateway:
         members = order_members(outcome, self._of(outcome))
         return schemas.AmendedOrder(**members, priority=outcome.priority)  # type: ignore[arg-type]  # members match by construction, tested
 
+    @_timed
     async def cancel_all(
         self,
         principal: Principal,
@@ -101,6 +127,7 @@ class OrderGateway:
         outcome = await self._submit(principal, command, session_id)
         return schemas.CanceledOrders(engine_seq=outcome.engine_seq, canceled=self._shapes(outcome))
 
+    @_timed
     async def place_batch(
         self, principal: Principal, request: schemas.BatchRequest, *, session_id: str | None = None
     ) -> schemas.PlacedBatch:
@@ -112,6 +139,7 @@ class OrderGateway:
             plan.take(await self._submit(principal, command, session_id, deadline_ms))
         return plan.answer(self._instruments)
 
+    @_timed
     async def place_list(
         self, principal: Principal, request: schemas.OrderListRequest, *, session_id: str | None = None
     ) -> schemas.PlacedList:
@@ -128,6 +156,7 @@ class OrderGateway:
             engine_seq=outcome.engine_seq,
         )
 
+    @_timed
     async def check(self, principal: Principal, request: schemas.PlaceOrderRequest) -> schemas.CheckedOrder:
         """Run every check of an order without placing it."""
         command = CheckOrder(self._terms(principal, request, session_id=None))
@@ -138,6 +167,7 @@ class OrderGateway:
         """Cancel what a session placed."""
         await self._link.submit(CloseSession(account_id, session_id))
 
+    @_timed
     async def cancel_after(
         self, principal: Principal, request: schemas.CancelAfterRequest, *, session_id: str | None = None
     ) -> schemas.CancelAfter:
@@ -196,11 +226,14 @@ class OrderGateway:
     async def _submit(
         self, principal: Principal, command: Command, session_id: str | None, deadline_ms: int | None = None
     ) -> Outcome:
+        started = monotonic()
         try:
             outcome = await self._link.submit(command, session_id=session_id, deadline_ms=deadline_ms)
         except ApiError as error:
             metrics.ORDERS.labels(error.code).inc()
             raise
+        finally:
+            TIMES[Stage.LINK].add(monotonic() - started)
         self.acknowledge(principal.account_id, outcome.engine_seq)
         for code in _codes_of(outcome):
             metrics.ORDERS.labels(code).inc()

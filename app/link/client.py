@@ -11,16 +11,18 @@ import hmac
 import os
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 import structlog
 
+from app.breaker import Breaker
 from app.domain.commands import Command
 from app.domain.outcomes import Outcome
 from app.errors import ApiError, LinkError
 from app.link.frames import (
     BEAT_INTERVAL_S,
+    BUSY_RETRY_MS,
     DEADLINE_DEFAULT_MS,
     HANDSHAKE_TIMEOUT_S,
     NONCE_BYTES,
@@ -46,11 +48,17 @@ from app.link.frames import (
     leader_proof,
     replica_proof,
 )
+from app.link.pending import Pending, is_cancel
 from app.link.resending import resendable
+from app.protocol.modes import Finding
 from app.protocol.ports import BookView
 
 PENDING_MAX = 10_000
 """Requests without an answer that a replica keeps; beyond it 503."""
+CANCEL_RESERVE = PENDING_MAX // 10
+"""Of these, places that only cancels may take."""
+HOLD_S = 0.01
+"""How long a replica keeps new orders back after the leader had no room: its queue holds several times that."""
 CONNECT_WAIT_MAX_S = 1.0
 """How long a command waits for a leader before it answers `engine_unavailable`."""
 BACKOFF_FIRST_S = 0.02
@@ -63,20 +71,6 @@ _encode = msgspec.msgpack.Encoder().encode
 
 Locate = Callable[[], Awaitable[tuple[str, int] | None]]
 """Returns the leader's `host:port` and term, or None while there is none."""
-
-
-class _Pending:
-    """A request whose answer is awaited."""
-
-    __slots__ = ("attempt", "command", "deadline", "future", "resendable", "sent")
-
-    def __init__(self, future: "asyncio.Future[Any]", deadline: float, command: bytes | None, resendable: bool) -> None:
-        self.future = future
-        self.deadline = deadline
-        self.command = command
-        self.resendable = resendable
-        self.attempt = 0
-        self.sent = False
 
 
 class _Link(asyncio.Protocol):
@@ -133,24 +127,30 @@ class _Link(asyncio.Protocol):
 class LinkClient:
     """Submits commands to whoever leads."""
 
-    def __init__(self, *, shard: int, secret: bytes, replica: str, build: str, locate: Locate) -> None:
+    def __init__(
+        self, *, shard: int, secret: bytes, replica: str, build: str, locate: Locate, breaker: Breaker | None = None
+    ) -> None:
         self._shard = shard
         self._secret = secret
         self._replica = replica
         self._build = build
         self._locate = locate
+        self._breaker = breaker or Breaker("engine")
         self._loop = asyncio.get_running_loop()
         self._link: _Link | None = None
         self._challenge: Challenge | None = None
         self._nonce = b""
-        self._pending: dict[int, _Pending] = {}
+        self._pending: dict[int, Pending] = {}
         self._request_id = 0
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._held_until = 0.0
         self.term = 0
         self.epoch = 0
         self.head_seq = 0
         """Committed head that the leader last told."""
+        self.findings: tuple[Finding, ...] = ()
+        """What the leader last said is wrong around it."""
 
     @property
     def connected(self) -> bool:
@@ -194,6 +194,7 @@ class LinkClient:
         Raises ApiError: engine_unavailable (not executed), execution_unknown, deadline_exceeded (not executed).
         """
         budget = DEADLINE_DEFAULT_MS if deadline_ms is None else deadline_ms
+        self._require_room(command)
         request_id, pending = self._enqueue(_encode(command), budget / 1000, resendable(command))
         # Not a timeout context: that and a callback on the future would cost half of this call.
         timer = self._loop.call_at(pending.deadline, self._fail, request_id)
@@ -217,12 +218,21 @@ class LinkClient:
         assert isinstance(answer, EngineStatus)
         return answer
 
-    def _enqueue(self, command: bytes, budget_s: float, can_resend: bool) -> tuple[int, _Pending]:
+    def _require_room(self, command: Command) -> None:
+        """Refuse here what the leader would refuse: at ten times its capacity, refusing must not be its work."""
+        if is_cancel(command):
+            if len(self._pending) < PENDING_MAX:
+                return
+        elif len(self._pending) < PENDING_MAX - CANCEL_RESERVE and self._loop.time() >= self._held_until:
+            return
+        raise ApiError("engine_unavailable", "the engine is busy", retry_after_ms=BUSY_RETRY_MS)
+
+    def _enqueue(self, command: bytes, budget_s: float, can_resend: bool) -> tuple[int, Pending]:
         """Register a command and write it at once when connected, so that call order is send order."""
-        if len(self._pending) >= PENDING_MAX:
-            raise ApiError("engine_unavailable", "too many commands are waiting", retry_after_ms=100)
+        if not self._ready.is_set():
+            self._require_patience()
         loop = self._loop
-        pending = _Pending(loop.create_future(), loop.time() + budget_s, command, can_resend)
+        pending = Pending(loop.create_future(), loop.time() + budget_s, command, can_resend)
         self._request_id += 1
         request_id = self._request_id
         self._pending[request_id] = pending
@@ -232,7 +242,7 @@ class LinkClient:
             loop.call_later(min(CONNECT_WAIT_MAX_S, budget_s), self._give_up, request_id)
         return request_id, pending
 
-    def _write(self, request_id: int, pending: _Pending) -> None:
+    def _write(self, request_id: int, pending: Pending) -> None:
         assert self._link is not None and pending.command is not None
         left_ms = int((pending.deadline - self._loop.time()) * 1000)
         if left_ms <= 0:
@@ -245,27 +255,28 @@ class LinkClient:
     def _give_up(self, request_id: int) -> None:
         pending = self._pending.get(request_id)
         if pending is not None and not pending.sent:
+            self._breaker.fail()
             self._fail(request_id)
+
+    def _require_patience(self) -> None:
+        """Let a few commands wait for a leader; once enough of them did so in vain, refuse at once."""
+        wait_ms = self._breaker.admit()
+        if wait_ms:
+            raise ApiError("engine_unavailable", "no engine is leading right now", retry_after_ms=wait_ms)
 
     def _fail(self, request_id: int) -> None:
         pending = self._pending.get(request_id)
         if pending is not None and not pending.future.done():
-            pending.future.set_exception(self._unknown(pending))
-
-    def _unknown(self, pending: _Pending) -> ApiError:
-        if not pending.sent:
-            return ApiError("engine_unavailable", "no engine is leading right now", retry_after_ms=500)
-        return ApiError(
-            "execution_unknown",
-            "the command may or may not have been executed; ask by its natural key, or repeat it if it has one",
-            retryable=pending.resendable,
-        )
+            pending.future.set_exception(pending.unknown())
 
     async def _ask(self, make: Callable[[int], Request]) -> object:
+        if not self._ready.is_set():
+            self._require_patience()
         if not await self.wait_connected(CONNECT_WAIT_MAX_S) or self._link is None:
+            self._breaker.fail()
             raise ApiError("engine_unavailable", "no engine is leading right now", retry_after_ms=500)
         loop = self._loop
-        pending = _Pending(loop.create_future(), loop.time() + QUERY_TIMEOUT_S, None, False)
+        pending = Pending(loop.create_future(), loop.time() + QUERY_TIMEOUT_S, None, False)
         self._request_id += 1
         request_id = self._request_id
         self._pending[request_id] = pending
@@ -285,9 +296,11 @@ class LinkClient:
         if isinstance(reply, Answer):
             self._settle(reply.request_id, reply.outcome)
         elif isinstance(reply, Refusal):
+            if reply.code == "engine_unavailable":
+                self._held_until = self._loop.time() + HOLD_S * random.uniform(0.5, 1.0)  # noqa: S311 (jitter)
             self._settle(reply.request_id, ApiError(reply.code, reply.detail, retry_after_ms=reply.retry_after_ms))
         elif isinstance(reply, Beat):
-            self.head_seq = reply.head_seq
+            self.head_seq, self.findings = reply.head_seq, reply.findings
         elif isinstance(reply, BookAnswer):
             self._settle(reply.request_id, reply.book)
         elif isinstance(reply, StatusAnswer):
@@ -321,6 +334,7 @@ class LinkClient:
         if welcome.term < self.term:
             raise LinkError(f"expected term {self.term} or later, was {welcome.term}", sent=False)
         self.term, self.epoch, self.head_seq = welcome.term, welcome.epoch, welcome.head_seq
+        self._breaker.succeed()
         self._ready.set()
         for request_id, pending in list(self._pending.items()):
             if pending.command is not None:
@@ -372,6 +386,7 @@ class LinkClient:
     def _lose(self) -> None:
         """Settle what was sent on a lost link: keep what may be resent once, fail the rest."""
         self._link = None
+        self.findings = ()
         self._ready.clear()
         loop = self._loop
         for request_id, pending in list(self._pending.items()):

@@ -13,6 +13,7 @@ import msgspec
 
 from app.domain.outcomes import Outcome
 from app.errors import LinkError
+from app.protocol.modes import Finding
 from app.protocol.ports import BookView
 
 REQUEST_BYTES_MAX = 256 << 10
@@ -25,6 +26,8 @@ BEAT_INTERVAL_S = 0.5
 SILENCE_MAX_S = 1.75
 """A peer that said nothing for so long is taken for dead."""
 DEADLINE_DEFAULT_MS = 5_000
+BUSY_RETRY_MS = 100
+"""When a client that was refused for a full queue may come back."""
 
 _LENGTH = struct.Struct(">I")
 
@@ -82,9 +85,10 @@ class StatusRequest(_Message, frozen=True, tag="status"):
 
 
 class Beat(_Message, frozen=True, tag="beat"):
-    """Sign of life from either side; the leader's carries its committed head."""
+    """Sign of life from either side; the leader's carries its committed head and what is wrong around it."""
 
     head_seq: int = 0
+    findings: tuple[Finding, ...] = ()
 
 
 class Answer(_Message, frozen=True, tag="answer"):

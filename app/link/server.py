@@ -34,6 +34,7 @@ from app.link.frames import (
     leader_proof,
     replica_proof,
 )
+from app.protocol.modes import Finding
 from app.protocol.ports import BookView
 
 WRITE_BUFFER_BYTES_MAX = 64 << 20
@@ -55,6 +56,10 @@ class Leader(Protocol):
     @property
     def head_seq(self) -> int:
         """Return the last committed sequence."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what is wrong around the leader."""
 
     def submit(self, request: Submit, connection: "Connection") -> None:
         """Queue a command; the answer goes to the connection after its commit."""
@@ -130,6 +135,11 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         self._out.append(frame)
 
+    def tell(self) -> None:
+        """Tell the replica, if it was let in, where the leader stands and what is wrong."""
+        if self._welcomed:
+            self.send(Beat(self._leader.head_seq, self._leader.findings))
+
     def close(self) -> None:
         """Close after what was written."""
         self._flush()
@@ -181,7 +191,7 @@ class Connection(asyncio.Protocol):
             log.warning("link_silent_replica", replica=self.replica)
             self._transport.abort()
             return
-        self.send(Beat(self._leader.head_seq))
+        self.tell()
         self._timer = self._loop.call_later(BEAT_INTERVAL_S, self._beat)
 
 
@@ -200,6 +210,11 @@ class LinkServer:
         self._server = await loop.create_server(
             lambda: Connection(self._leader, self._secret, self._connections), sock=sock
         )
+
+    def tell_all(self) -> None:
+        """Tell every replica at once, without waiting for the next beat."""
+        for connection in self._connections:
+            connection.tell()
 
     async def stop(self) -> None:
         """Stop listening and close every connection after its pending writes."""

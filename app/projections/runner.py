@@ -5,12 +5,14 @@ comes back with it. Damage in the journal stops it, because a row must never be 
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
 
 from app.errors import JournalUnavailable
 from app.projections.core import CoreProjector
+from app.stages import TIMES, Stage
 from app.storage.connection import backoff, is_server_fault
 from app.storage.journal import Journal
 
@@ -76,6 +78,11 @@ class ProjectionRunner:
         rows = await self._journal.rows(await self._projector.cursor(), RUN_ROWS_MAX, bytes_max=RUN_BYTES_MAX)
         if rows:
             await self._projector.apply(rows)
+            now_ns = time.time_ns()
+            for row in rows:
+                # The leader's clock wrote the row: on another host it may be ahead of ours.
+                seconds = max(now_ns - row.timestamp_ns, 0) / 1e9
+                TIMES[Stage.PROJECT].add(seconds, row.last_seq - row.first_seq + 1)
         return bool(rows)
 
     async def _wait_for_news(self) -> None:

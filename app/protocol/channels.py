@@ -1,6 +1,6 @@
 """Names of the channels of `GET /v1/stream`, and how they are read.
 
-Public: `ticker:SYM`, `orderbook:SYM`, `trades:SYM`. Private, after `auth`: `orders`, `fills`, `balances`,
+Public: `ticker:SYM`, `orderbook:SYM`, `trades:SYM`, `status`. Private, after `auth`: `orders`, `fills`, `balances`,
 `positions`.
 A *state* channel may drop a slow reader's backlog and start over; a *fact* channel never drops.
 """
@@ -20,6 +20,8 @@ class PublicKind(StrEnum):
     TICKER = "ticker"
     ORDERBOOK = "orderbook"
     TRADES = "trades"
+    STATUS = "status"
+    """Of the whole exchange: it has no symbol."""
 
 
 class PrivateChannel(StrEnum):
@@ -32,7 +34,7 @@ class PrivateChannel(StrEnum):
 
 
 class PublicChannel(NamedTuple):
-    """A public channel of one symbol, which need not exist."""
+    """A public channel of one symbol, which need not exist; empty for `status`."""
 
     kind: PublicKind
     symbol: str
@@ -40,9 +42,10 @@ class PublicChannel(NamedTuple):
     @property
     def name(self) -> str:
         """Return the name on the wire."""
-        return f"{self.kind}:{self.symbol}"
+        return f"{self.kind}:{self.symbol}" if self.symbol else self.kind.value
 
 
+_STATUS = PublicChannel(PublicKind.STATUS, "")
 _PRIVATE = {channel.value: channel for channel in PrivateChannel}
 
 
@@ -50,10 +53,12 @@ def parse_channel(name: str) -> PublicChannel | PrivateChannel:
     """Return what a name stands for. Raises ApiError `unknown_channel`."""
     if private := _PRIVATE.get(name):
         return private
+    if name == _STATUS.name:
+        return _STATUS
     if match := _PUBLIC.fullmatch(name):
         return PublicChannel(PublicKind(match[1]), match[2])
     raise ApiError(
         "unknown_channel",
-        "Expected ticker:SYM, orderbook:SYM, trades:SYM, orders, fills, balances or positions.",
+        "Expected ticker:SYM, orderbook:SYM, trades:SYM, status, orders, fills, balances or positions.",
         field="channels",
     )

@@ -13,7 +13,7 @@ class Close(IntEnum):
     IDLE = 4003
     """Neither authenticated nor subscribed in time."""
     TIMEOUT = 4007
-    """Nothing could be written for too long."""
+    """Nothing could be written for too long, or no ping was answered."""
     SLOW_CONSUMER = 4008
     RATE_LIMITED = 4009
     PROTOCOL_ERROR = 4013

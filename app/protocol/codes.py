@@ -72,6 +72,7 @@ CODES: dict[str, CodeInfo] = {
     "approval_required": CodeInfo(422, "A second person must approve"),
     "circuit_breaker": CodeInfo(422, "The volatility breaker stopped the instrument"),
     "quarantined": CodeInfo(422, "The command stopped an engine and is not executed any more"),
+    "cancel_only": CodeInfo(503, "Orders can only be canceled right now", True),
     "engine_unavailable": CodeInfo(503, "No engine is leading right now", True),
     "execution_unknown": CodeInfo(504, "The command may or may not have been executed"),
     "service_unavailable": CodeInfo(503, "A dependency is unavailable", True),

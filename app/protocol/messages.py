@@ -332,9 +332,13 @@ class Lagging(ServerFrame, kw_only=True, tag="lagging"):
 
 
 class Status(ServerFrame, kw_only=True, tag="status"):
-    """Whether this replica follows the exchange: `stale` it does not, `live` again."""
+    """Whether this replica follows the exchange (`stale`, `live` again); on the channel `status`, how all of it is."""
 
-    state: Literal["stale", "live"]
+    state: Literal["stale", "live"] | None = None
+    channel: Literal["status"] | None = None
+    mode: Literal["normal", "degraded", "cancel_only", "read_only"] | None = None
+    reasons: dict[str, str] | None = None
+    ts: str | None = None
 
 
 class Shutdown(ServerFrame, kw_only=True, tag="shutdown"):

@@ -49,7 +49,8 @@ class Follower:
         self._every_commands = every_commands
         self._engine: Engine | None = None
         self._row_hash = GENESIS_HASH
-        self._caught_up = False
+        self.caught_up = False
+        """Whether it has stood at the journal's head."""
         self._written_at = time.monotonic()
         self._written_seq = 0
 
@@ -65,8 +66,8 @@ class Follower:
                     await asyncio.sleep(0)
                 await self._checkpoint_if_due(engine)
                 if not rows:
-                    if not self._caught_up:
-                        self._caught_up = True
+                    if not self.caught_up:
+                        self.caught_up = True
                         log.info("follower_caught_up", last_seq=engine.state.sequence)
                     await asyncio.sleep(self._poll_s)
             except JournalUnavailable as error:

@@ -6,9 +6,12 @@ compare-and-set decides; a leader that lost cannot commit any more.
 """
 
 import asyncio
+import contextlib
 import os
 import time
 import uuid
+from collections.abc import Callable
+from typing import NamedTuple
 
 import structlog
 
@@ -35,10 +38,14 @@ class BeatWatch:
         self._seen: tuple[int, int] | None = None
         self._since = self._last = 0.0
         self._reads = 0
+        self.moved: float | None = None
+        """When a beat was last seen to move; None if that was never seen."""
 
     def silent(self, head: Head, now: float) -> bool:
         """Take one answered read at a monotonic time in seconds; returns whether the leader counts as dead."""
         beat = (head.term, head.beat)
+        if self._seen is not None and beat != self._seen:
+            self.moved = now
         if beat != self._seen or now - self._last > READ_GAP_MAX_S:
             self._seen, self._since, self._reads = beat, now, 0
         self._last = now
@@ -46,8 +53,20 @@ class BeatWatch:
         return self._reads >= BEAT_READS_MIN and now - self._since >= BEAT_STILL_S
 
 
-async def become_leader(journal: Journal, lock: LeaderLock, *, address: str, build: str) -> Head:
-    """Wait for the shard to be without a leader and take it; returns our own head row. Survives an outage."""
+class Elected(NamedTuple):
+    """Our own head row, and how long in seconds the leader before us was silent; None if nobody saw it beat."""
+
+    head: Head
+    silence_s: float | None
+
+
+async def become_leader(
+    journal: Journal, lock: LeaderLock, *, address: str, build: str, is_ready: Callable[[], bool] = lambda: False
+) -> Elected:
+    """Wait for the shard to be without a leader and take it. Survives an outage.
+
+    From when `is_ready` says so, the engine counts as a standby.
+    """
     owner = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4()}"
     watch, waiting = BeatWatch(), False
     trusted: str | None = None
@@ -66,9 +85,14 @@ async def become_leader(journal: Journal, lock: LeaderLock, *, address: str, bui
                 taken = await journal.take_over(head, owner=owner, address=address, build=build)
                 if taken is not None:
                     log.info("leading", term=taken.term, head_seq=taken.head_seq, by="lock" if free else "beat")
-                    return taken
+                    with contextlib.suppress(JournalUnavailable):
+                        # A session that was lost stands by no more.
+                        await lock.leave_standby()
+                    return Elected(taken, None if watch.moved is None else time.monotonic() - watch.moved)
             if holding:
                 await lock.release()
+            if is_ready():
+                await lock.stand_by()
         except JournalUnavailable as error:
             log.warning("standby_waits_for_postgresql", reason=str(error))
         else:

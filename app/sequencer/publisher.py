@@ -6,6 +6,7 @@ same ids, so a consumer never sees anything twice or out of order.
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
@@ -14,6 +15,7 @@ import structlog
 from app import metrics
 from app.errors import BusUnavailable
 from app.protocol.ports import Bus, BusEntry
+from app.stages import TIMES, Stage
 
 BACKLOG_MAX = 10_000
 """Committed batches waiting for the bus; beyond it they are read back from the journal instead."""
@@ -37,11 +39,14 @@ class Publisher:
     def __init__(self, bus: Bus, entries: Entries, head_seq: int) -> None:
         self._bus = bus
         self._entries = entries
-        self._backlog: deque[BusEntry] = deque()
+        self._backlog: deque[tuple[BusEntry, float]] = deque()
+        """Entries, and when they came on the monotonic clock."""
         self._wake = asyncio.Event()
         self._head_seq = head_seq
         self._published = -1
         self._trimmed = 0
+        self.fault: str | None = None
+        """Why the last attempt to publish failed; None since one succeeded."""
 
     def offer(self, entry: BusEntry) -> None:
         """Take a committed batch; never waits."""
@@ -49,7 +54,7 @@ class Publisher:
         if len(self._backlog) >= BACKLOG_MAX:
             self._backlog.clear()
             self._published = -1
-        self._backlog.append(entry)
+        self._backlog.append((entry, time.monotonic()))
         self._wake.set()
 
     async def run(self) -> None:
@@ -63,6 +68,7 @@ class Publisher:
                 backoff = BACKOFF_FIRST_S
             except BusUnavailable as error:
                 log.warning("bus_unavailable", reason=str(error))
+                self.fault = str(error)
                 metrics.BUS_LAG_COMMANDS.set(self._head_seq - max(self._published, 0))
                 self._published = -1
                 await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not a secret)
@@ -78,16 +84,19 @@ class Publisher:
             await self._bus.publish(entries)
             position = entries[-1].last_seq
         self._published = position
+        self.fault = None
 
     async def _drain(self) -> None:
         while not self._backlog:
             self._wake.clear()
             await self._wake.wait()
         entries: list[BusEntry] = []
+        offered: list[float] = []
         while self._backlog and len(entries) < PUBLISH_ENTRIES_MAX:
-            entry = self._backlog.popleft()
+            entry, at = self._backlog.popleft()
             if entry.last_seq > self._published:
                 entries.append(entry)
+                offered.append(at)
         if not entries:
             return
         if entries[0].first_seq != self._published + 1:
@@ -100,6 +109,9 @@ class Publisher:
             self._published = -1
             raise
         self._published = entries[-1].last_seq
+        now = time.monotonic()
+        for entry, at in zip(entries, offered, strict=True):
+            TIMES[Stage.PUBLISH].add(now - at, entry.last_seq - entry.first_seq + 1)
         metrics.BUS_LAG_COMMANDS.set(self._head_seq - self._published)
         if self._published - self._trimmed >= TRIM_EVERY:
             self._trimmed = self._published

@@ -7,18 +7,18 @@ view and the bus change only after the commit. If an append fails the process st
 
 import asyncio
 import time
-from collections import deque
 from typing import NamedTuple, Protocol
 
 import msgspec
 import structlog
 
-from app.domain.commands import CancelAll, CancelOrder, CloseSession, Command, Tick
+from app.domain.commands import Command, Tick
 from app.domain.events import EpochStarted, InstrumentListed
 from app.domain.outcomes import Outcome
 from app.engine.engine import ENGINE_VERSION, Engine, Sealed
-from app.link.frames import Answer, EngineStatus, StatusAnswer, Submit, encode_frame
+from app.link.frames import BUSY_RETRY_MS, Answer, EngineStatus, StatusAnswer, Submit, encode_frame
 from app.link.server import Connection, refusal
+from app.protocol.modes import Finding
 from app.protocol.ports import BookView, BusEntry
 from app.protocol.records import (
     BATCH_BYTES_MAX,
@@ -31,15 +31,13 @@ from app.protocol.records import (
 )
 from app.sequencer.batch import build_record
 from app.sequencer.clock import LeaderClock
+from app.sequencer.modes import LeaderModes, orders_of
 from app.sequencer.publisher import Publisher
+from app.sequencer.queue import CommandQueue, Queued
 from app.sequencer.view import PublisherView
+from app.stages import TIMES, Stage
 from app.storage.journal import Journal, JournalRow
 
-QUEUE_COMMANDS_MAX = 10_000
-CANCEL_RESERVE = QUEUE_COMMANDS_MAX // 10
-"""Places in the queue that only cancels may take, so that overload never locks risk in."""
-REDUCING = frozenset({CancelOrder, CancelAll, CloseSession})
-"""Looked up by type, which costs a tenth of `isinstance`: no command has subclasses."""
 APPLY_SLICE_S = 0.01
 """Longest stretch of applying before the loop looks at its sockets again."""
 BEAT_IDLE_S = 0.25
@@ -48,20 +46,10 @@ HASH_FREE_S = 0.1
 HASH_EVERY_S = 60.0
 TICK = Tick()
 TICK_DATA = encode(TICK)
-COMMIT_AGE_MAX_S = 1.0
-"""A commit that takes longer stops new commands until it is settled."""
+
+_QUEUE_TIMES, _APPLY_TIMES = TIMES[Stage.QUEUE], TIMES[Stage.APPLY]
 
 log = structlog.get_logger(__name__)
-
-
-class Queued(msgspec.Struct, frozen=True, gc=False):
-    """A command on its way in; made at a quarter of a named tuple's cost."""
-
-    command: Command
-    data: bytes
-    deadline: float
-    request_id: int
-    connection: Connection | None
 
 
 class HashedState(NamedTuple):
@@ -83,13 +71,12 @@ class Flight(NamedTuple):
     status_requests: list[tuple[int, Connection]]
     hashed: "HashedState"
     append: "asyncio.Task[None]"
-    started: float
 
 
 class Metrics(Protocol):
     """What the loop reports."""
 
-    def batch_committed(self, commands: int, seconds: float) -> None:
+    def batch_committed(self, commands: int, size: int, seconds: float) -> None:
         """Count one committed batch."""
 
 
@@ -108,6 +95,7 @@ class Sequencer:
         term: int,
         build: str,
         metrics: Metrics,
+        modes: LeaderModes | None = None,
     ) -> None:
         self.shard = shard
         self.term = term
@@ -117,11 +105,12 @@ class Sequencer:
         self._publisher = publisher
         self._build = build
         self._metrics = metrics
+        self._modes = modes or LeaderModes()
         self._head_hash = head_hash
         self._view = PublisherView()
         state = engine.state
         self._view.load(state.books, head_seq=state.sequence, epoch=state.epoch, timestamp_ns=state.timestamp_ns)
-        self._queue: deque[Queued] = deque()
+        self._queue = CommandQueue()
         self._wake = asyncio.Event()
         self._commands: list[bytes] = []
         self._answers: list[tuple[Connection, int, Outcome]] = []
@@ -150,6 +139,11 @@ class Sequencer:
         """Return the hash of the last row that was appended or is being appended."""
         return self._head_hash
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what is wrong around the leader."""
+        return self._modes.findings
+
     # ---- what the link asks --------------------------------------------------------------------
 
     def submit(self, request: Submit, connection: Connection) -> None:
@@ -159,22 +153,31 @@ class Sequencer:
         except msgspec.DecodeError:
             connection.send(refusal(request, "invalid_request", "the engine cannot read the command"))
             return
-        room = QUEUE_COMMANDS_MAX
-        if type(command) not in REDUCING:
-            room -= CANCEL_RESERVE
-        if self._stopping or len(self._queue) >= room:
-            connection.send(refusal(request, "engine_unavailable", "the engine's queue is full", 100))
+        if self._stopping or not self._queue.has_room(command):
+            connection.send(refusal(request, "engine_unavailable", "the engine's queue is full", BUSY_RETRY_MS))
             return
-        if self._flight is not None and time.monotonic() - self._flight.started > COMMIT_AGE_MAX_S:
+        now, modes = time.monotonic(), self._modes
+        if modes.asked_s is not None and not modes.commits_at(now):
             connection.send(refusal(request, "engine_unavailable", "the journal does not commit", 1000))
             return
-        deadline = time.monotonic() + request.deadline_ms / 1000
-        self._queue.append(Queued(command, request.command, deadline, request.request_id, connection))
+        if modes.cancel_only is not None and modes.refuses(command) and not self._is_repeated(command):
+            connection.send(refusal(request, "cancel_only", modes.cancel_only, 1000))
+            return
+        deadline = now + request.deadline_ms / 1000
+        self._queue.append(Queued(command, request.command, now, deadline, request.request_id, connection))
         self._wake.set()
+
+    def _is_repeated(self, command: Command) -> bool:
+        """Return whether all its orders were placed before: to say so changes nothing, and ends an unknown outcome."""
+        known, orders = self._engine.state.accounts, orders_of(command)
+        return bool(orders) and all(
+            order.account_id in known and order.client_order_id in known[order.account_id].client_ids
+            for order in orders
+        )
 
     def execute(self, command: Command) -> None:
         """Queue a command of our own; nobody waits for its answer."""
-        self._queue.append(Queued(command, encode(command), float("inf"), 0, None))
+        self._queue.append(Queued(command, encode(command), time.monotonic(), float("inf"), 0, None))
         self._wake.set()
 
     def book(self, symbol: str) -> BookView | None:
@@ -229,7 +232,9 @@ class Sequencer:
                 if time.monotonic() >= beat_at:
                     beat_at += BEAT_IDLE_S
                     if self._flight is None:
+                        self._modes.begin_commit()
                         await self._journal.beat(self.term, self.head_seq, self._head_hash)
+                        self._modes.end_commit()
         self._wake.clear()
 
     def _seconds_to_deadline(self) -> float:
@@ -257,12 +262,15 @@ class Sequencer:
         if not self._commands:
             self._begin()
         engine, commands, answers, now_s = self._engine, self._commands, self._answers, time.monotonic
+        before, longest, waited = len(commands), 0.0, 0.0
         while queue and not self._full:
             item = queue.popleft()
             now = now_s()
             if now > item.deadline:
                 self._refuse_late(item)
                 continue
+            waited += now - item.received
+            longest = longest or waited
             self.applying = item.data
             self._events += len(engine.apply(item.command))
             commands.append(item.data)
@@ -270,7 +278,16 @@ class Sequencer:
             if item.connection is not None:
                 answers.append((item.connection, item.request_id, engine.outcome))
             if now - started > APPLY_SLICE_S:
-                return
+                break
+        applied = len(commands) - before
+        if applied:
+            # First in, first out: the first waited longest. The others count with their mean.
+            _QUEUE_TIMES.add(longest)
+            if applied > 1:
+                _QUEUE_TIMES.add((waited - longest) / (applied - 1), applied - 1)
+            seconds = now_s() - started
+            _APPLY_TIMES.add(seconds / applied, applied)
+            self._queue.worked(applied, seconds)
 
     def _begin(self) -> None:
         """Open a batch if there is something for it; a Tick that is due stands at its head."""
@@ -313,22 +330,24 @@ class Sequencer:
         if status_requests:
             self._hash_state()
         entry = BusEntry(record.first_seq, record.last_seq, encode(without_commands(record)))
+        self._modes.begin_commit()
         append = asyncio.create_task(self._append(row, len(self._commands)), name="append")
         append.add_done_callback(lambda _: self._wake.set())
-        self._flight = Flight(
-            row, entry, sealed, self._answers, status_requests, self._hashed, append, time.monotonic()
-        )
+        self._flight = Flight(row, entry, sealed, self._answers, status_requests, self._hashed, append)
         self._commands, self._answers, self._events, self._bytes = [], [], 0, 0
 
     async def _append(self, row: JournalRow, commands: int) -> None:
         started = time.monotonic()
         await self._journal.append(row)
-        self._metrics.batch_committed(commands, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        self._queue.committed(seconds)
+        self._metrics.batch_committed(commands, len(row.body), seconds)
 
     def _land(self, flight: Flight) -> None:
         """Make a committed batch visible: view, answers, bus."""
         self._flight = None
         flight.append.result()
+        self._modes.end_commit()
         for event in flight.sealed.system:
             if isinstance(event, EpochStarted):
                 self._view.start_epoch(event.epoch)
@@ -361,7 +380,7 @@ class Sequencer:
                 hashed.sequence,
                 ENGINE_VERSION,
                 self._build,
-                "normal",
+                self._modes.mode.value,
                 len(self._queue),
             )
             connection.send(StatusAnswer(request_id, status))

@@ -4,8 +4,9 @@ The read models' functions take an `AsyncEngine`, or the `AsyncConnection` of `r
 a caller wants several reads of one state. A read from an engine is one round trip, in autocommit.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
 from sqlalchemy import URL, event, make_url, text
@@ -20,6 +21,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from app.breaker import Breaker
 from app.errors import JournalUnavailable, StartupError
 from app.storage.connection import is_server_fault
 
@@ -31,10 +33,13 @@ POOL_WAIT_S = 5.0
 STATEMENT_TIMEOUT_MS = 10_000
 LOCK_TIMEOUT_MS = 1_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000
+HELD_MAX_S = 30.0
+"""Longest time a connection is held for one read or change, all of its statements together."""
 
 CONNECT_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 """What asyncpg.connect raises when there is no server, no such database or user, or a wrong password."""
 
+_BREAKER = "breaker"
 _SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
 
 
@@ -60,11 +65,11 @@ def server_place(url: str) -> str:
     return f"{parsed.host or 'localhost'}:{parsed.port or 5432}/{parsed.database or ''}"
 
 
-def create_database_engine(url: str, *, pool_size: int) -> AsyncEngine:
+def create_database_engine(url: str, *, pool_size: int, breaker: Breaker | None = None) -> AsyncEngine:
     """Return an engine for postgres://, postgresql:// or postgresql+asyncpg:// with at most `pool_size` connections.
 
-    Connects nothing yet. asyncpg reads the URL itself, so that `sslmode` and the like mean the same here and
-    in the journal.
+    Connects nothing yet. While the breaker is open, the three functions below raise at once. asyncpg reads
+    the URL itself, so that `sslmode` and the like mean the same here and in the journal.
     """
     dsn = asyncpg_dsn(url)
 
@@ -87,6 +92,7 @@ def create_database_engine(url: str, *, pool_size: int) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_WAIT_S,
+        execution_options={_BREAKER: breaker},
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     return engine
@@ -110,14 +116,14 @@ async def reading(source: AsyncEngine | AsyncConnection) -> AsyncIterator[AsyncC
     if isinstance(source, AsyncConnection):
         yield source
         return
-    async with _outages_named(), source.connect() as connection:
+    async with _outages_named(source), source.connect() as connection, _cut_when_late(connection):
         yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 @asynccontextmanager
 async def reading_one_moment(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Yield a connection whose reads all see the same committed state."""
-    async with _outages_named(), engine.connect() as connection:
+    async with _outages_named(engine), engine.connect() as connection, _cut_when_late(connection):
         yield await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
@@ -127,13 +133,27 @@ async def writing(source: AsyncEngine | AsyncConnection) -> AsyncIterator[AsyncC
     if isinstance(source, AsyncConnection):
         yield source
         return
-    async with _outages_named(), source.begin() as connection:
+    async with _outages_named(source), source.begin() as connection, _cut_when_late(connection):
         yield connection
 
 
 @asynccontextmanager
-async def _outages_named() -> AsyncIterator[None]:
+async def _outages_named(engine: AsyncEngine) -> AsyncIterator[None]:
     """Tell an outage, which has a name and may pass, from a mistake of ours, which stays what it is."""
+    breaker: Breaker | None = engine.get_execution_options().get(_BREAKER)
+    if breaker is None:
+        with _outage_named():
+            yield
+        return
+    wait_ms = breaker.admit()
+    if wait_ms:
+        raise JournalUnavailable("PostgreSQL is left alone for now", retry_after_ms=wait_ms)
+    with breaker.judging((JournalUnavailable,)), _outage_named():
+        yield
+
+
+@contextmanager
+def _outage_named() -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, *CONNECT_FAULTS) as fault:
@@ -141,6 +161,18 @@ async def _outages_named() -> AsyncIterator[None]:
         if isinstance(fault, PoolTimeoutError) or is_server_fault(cause):
             raise JournalUnavailable(f"PostgreSQL: {type(cause).__name__}: {cause}") from fault
         raise
+
+
+@asynccontextmanager
+async def _cut_when_late(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Cut a connection that is held for too long: a frozen server keeps no timeout of its own."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None  # noqa: S101  # it is connected
+    alarm = asyncio.get_running_loop().call_later(HELD_MAX_S, driver.terminate)
+    try:
+        yield
+    finally:
+        alarm.cancel()
 
 
 def _driver_error(fault: BaseException) -> BaseException:

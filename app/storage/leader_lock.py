@@ -5,6 +5,7 @@ while the server's start time stays. Fencing is the head row's compare-and-set, 
 """
 
 from typing import Self
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -13,7 +14,15 @@ from app.storage.connection import HealingConnection
 
 LOCK_NAMESPACE = 0x6F77
 """First key of the advisory lock ("ow"); the second is the shard."""
+STANDBY_NAMESPACE = LOCK_NAMESPACE + 1
+"""First key of the lock that standbys share: whoever holds it could lead."""
 QUERY_TIMEOUT_S = 2.0
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+_STANDBYS = """
+SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+WHERE locktype = 'advisory' AND classid = $1 AND objid = $2 AND granted AND datname = current_database()
+"""
 
 
 class LeaderLock:
@@ -21,7 +30,9 @@ class LeaderLock:
 
     def __init__(self, dsn: str, shard: int) -> None:
         self._shard = shard
-        self._acquired = False
+        self.is_local = (urlsplit(dsn).hostname or "localhost") in _LOOPBACK
+        """Whether the server runs on this machine, as far as its address tells."""
+        self._acquired = self._standing_by = False
         self._server = HealingConnection(dsn, server_settings={"application_name": "orderwire leader lock"})
 
     @classmethod
@@ -42,9 +53,30 @@ class LeaderLock:
         """Whether the lock is held, as far as is known without asking the server."""
         return self._acquired and self._server.is_open
 
+    async def stand_by(self) -> None:
+        """Show, for as long as this session lives, that an engine follows and could lead; asks once a session."""
+        if not self._standing_by or not self._server.is_open:
+            self._standing_by = False
+            await self._value("SELECT pg_advisory_lock_shared($1, $2)", STANDBY_NAMESPACE, self._shard)
+            self._standing_by = True
+
+    async def leave_standby(self) -> None:
+        """Stand by no more: this engine leads."""
+        if self._standing_by:
+            self._standing_by = False
+            await self._value("SELECT pg_advisory_unlock_shared($1, $2)", STANDBY_NAMESPACE, self._shard)
+
+    async def standbys(self) -> int:
+        """Return how many engines stand by."""
+        return int(str(await self._value(_STANDBYS, STANDBY_NAMESPACE, self._shard)))
+
+    async def data_directory(self) -> str:
+        """Return the server's data folder, on its own host. Empty if this role may not know it."""
+        return str(await self._value("SELECT setting FROM pg_settings WHERE name = 'data_directory'") or "")
+
     async def release(self) -> None:
-        """Let the lock go."""
-        self._acquired = False
+        """Let both locks go."""
+        self._acquired = self._standing_by = False
         await self._value("SELECT pg_advisory_unlock_all()")
 
     async def clock_ns(self) -> int:
@@ -66,4 +98,5 @@ class LeaderLock:
                 lambda connection: connection.fetchval(query, *arguments), timeout_s=QUERY_TIMEOUT_S
             )
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            self._standing_by = False
             raise JournalUnavailable(f"PostgreSQL: {error}") from error

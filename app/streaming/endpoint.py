@@ -1,6 +1,6 @@
 """The socket side of a session: Starlette's WebSocket in, the outbox out, and nobody's traceback.
 
-Run it under uvicorn's `websockets-sansio` with WS_SETTINGS. A lost connection shows up in any
+Run it under uvicorn with WS_SETTINGS. A lost connection shows up in any
 await, as a disconnect message, WebSocketDisconnect or RuntimeError; all of them just end the
 session. Frames are already text: one ASGI message each, no encoding here.
 """
@@ -22,11 +22,12 @@ from app.protocol.problems import problem_of
 from app.streaming.disconnects import Disconnects
 from app.streaming.hub import Hub
 from app.streaming.limits import SessionLimits
+from app.streaming.liveness import StreamProtocol
 from app.streaming.session import PING_INTERVAL_MS, Session, SessionContext
 
 PONG_TIMEOUT_S = 60.0
 WS_SETTINGS: dict[str, Any] = {
-    "ws": "websockets-sansio",
+    "ws": StreamProtocol,
     "ws_max_size": 65_536,
     "ws_ping_interval": PING_INTERVAL_MS / 1000,
     "ws_ping_timeout": PONG_TIMEOUT_S,

@@ -17,8 +17,9 @@ from sortedcontainers import SortedDict
 from app.domain.events import EpochStarted, InstrumentListed, ReferenceSet
 from app.errors import ApiError, StartupError
 from app.protocol import schemas
-from app.protocol.channels import PublicChannel
+from app.protocol.channels import PublicChannel, PublicKind
 from app.protocol.messages import BookOptions, Status, encode_frame
+from app.protocol.modes import ExchangeStatus
 from app.protocol.ports import BookSource, Bus
 from app.protocol.records import BatchRecord, decode_private, decode_system, encode
 from app.protocol.shapes import timestamp_text
@@ -29,6 +30,7 @@ from app.streaming.market import Market, MarketContext
 from app.streaming.private import PrivateStream
 from app.streaming.private_frames import EventFrames
 from app.streaming.sources import AccountEvent, Sources, rows_between
+from app.streaming.status_channel import StatusChannel
 
 GENESIS_EPOCH = 1
 MIN_SEQ_WAIT_S = 2.0
@@ -97,6 +99,7 @@ class Hub:
         self._waiting_ids = itertools.count()
         self._lag_ms = 0
         self._stale_text: str | None = None
+        self._status = StatusChannel(now_ns)
         self._tasks: list[asyncio.Task[None]] = []
         self._reseeding: asyncio.Task[None] | None = None
 
@@ -173,6 +176,10 @@ class Hub:
         self._stale_text = text if is_stale else None
         for member in tuple(self._members):
             member.put_status(text)
+
+    def show_status(self, status: ExchangeStatus) -> None:
+        """Tell the subscribers of `status` how the exchange is."""
+        self._status.show(status)
 
     @property
     def is_stale(self) -> bool:
@@ -289,6 +296,8 @@ class Hub:
 
     def channel(self, channel: PublicChannel, options: BookOptions) -> LiveChannel:
         """Return a public channel. Raises ApiError `unknown_symbol`."""
+        if channel.kind is PublicKind.STATUS:
+            return self._status
         return self._market(channel.symbol).channel(channel.kind, options)
 
     def activate(self, symbol: str) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from app.errors import ApiError, BusUnavailable, JournalUnavailable, LinkError
+from app.errors import ApiError, LinkError, Unavailable
 from app.protocol import schemas
 
 OrderAnswer = (
@@ -31,7 +31,10 @@ def refusal_of(fault: Exception) -> ApiError:
         if fault.sent:
             return ApiError("execution_unknown", "The engine was lost; it may have executed this.")
         return ApiError("engine_unavailable", "No engine is leading right now.")
-    if isinstance(fault, BusUnavailable | JournalUnavailable | OSError | TimeoutError):
+    if isinstance(fault, Unavailable):
+        detail = "A dependency does not answer right now."
+        return ApiError("service_unavailable", detail, retry_after_ms=fault.retry_after_ms)
+    if isinstance(fault, OSError | TimeoutError):
         return ApiError("service_unavailable", "A dependency does not answer right now.")
     _log.error("a client message failed", exc_info=fault)
     return ApiError("internal_error", "Something broke on our side.")

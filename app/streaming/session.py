@@ -224,7 +224,8 @@ class Session:
                 else:
                     options = options_of(channel, message.options.get(name))
                     self._public.join(self._hub.channel(channel, options))
-                    symbols[channel.symbol] = None
+                    if channel.symbol:
+                        symbols[channel.symbol] = None
                 joined.append(name)
             except ApiError as error:
                 failed.append(messages.FailedChannel(channel=name, error=self._problem(error)))

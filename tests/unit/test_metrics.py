@@ -9,7 +9,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app import metrics
 
-LABELS = {"orderwire_build": {"role", "version"}, "orderwire_orders": {"code"}}
+LABELS = {
+    "orderwire_build": {"role", "version"},
+    "orderwire_orders": {"code"},
+    "orderwire_part_ok": {"part"},
+    "orderwire_breaker_open": {"dependency"},
+    "orderwire_stage_seconds": {"stage"},
+}
 NAME = re.compile(r"orderwire_[a-z]+(_[a-z]+)+")
 
 
@@ -27,7 +33,9 @@ def own_families(role: str) -> list[Metric]:
 
 def families_of_all_roles() -> list[Metric]:
     metrics.ORDERS.labels(code="accepted").inc()
-    return own_families("api") + own_families("engine")
+    metrics.PART_OK.labels("disk").set(1)
+    metrics.BREAKER_OPEN.labels("redis").set(0)
+    return own_families("api") + own_families("engine") + own_families("worker")
 
 
 def test_names_follow_the_pattern_and_every_metric_has_a_help_text() -> None:
@@ -51,11 +59,43 @@ def test_process_states_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("role", "shown"),
     [
-        ("api", {"orderwire_orders", "orderwire_sessions_open", "orderwire_channels_open"}),
-        ("engine", {"orderwire_batch_commands", "orderwire_commit_seconds", "orderwire_bus_lag_commands"}),
-        ("worker", set()),
+        (
+            "api",
+            {
+                "orderwire_orders",
+                "orderwire_sessions_open",
+                "orderwire_channels_open",
+                "orderwire_exchange_mode",
+                "orderwire_part_ok",
+                "orderwire_breaker_open",
+                "orderwire_stage_seconds",
+            },
+        ),
+        (
+            "engine",
+            {
+                "orderwire_batch_commands",
+                "orderwire_commit_seconds",
+                "orderwire_bus_lag_commands",
+                "orderwire_exchange_mode",
+                "orderwire_part_ok",
+                "orderwire_disk_free_ratio",
+                "orderwire_batch_bytes",
+                "orderwire_stage_seconds",
+            },
+        ),
+        ("worker", {"orderwire_stage_seconds"}),
     ],
 )
 def test_role_shows_only_what_it_sets(role: str, shown: set[str]) -> None:
     metrics.announce(role=role, version="0.1.0")
     assert {family.name for family in own_families(role)} - {"orderwire_build_info", "orderwire_build"} == shown
+
+
+@pytest.mark.parametrize(
+    ("role", "stages"),
+    [("api", {"gateway", "link"}), ("engine", {"queue", "apply", "commit", "publish"}), ("worker", {"project"})],
+)
+def test_role_shows_the_stages_that_pass_through_it(role: str, stages: set[str]) -> None:
+    (family,) = (family for family in own_families(role) if family.name == "orderwire_stage_seconds")
+    assert {sample.labels["stage"] for sample in family.samples} == stages

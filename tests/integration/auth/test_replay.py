@@ -1,6 +1,9 @@
 """Each signature is taken once, by all replicas together, and nobody guesses without Redis."""
 
 import asyncio
+import os
+import signal
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,7 +11,9 @@ from redis.asyncio import Redis
 
 from app.auth.replay import REPLAY_TTL_MS, RedisReplayGuard
 from app.auth.signatures import RECV_WINDOW_MS_MAX
+from app.breaker import FAILURES_IN_A_ROW, Breaker
 from app.dev.ports import free_port
+from app.dev.servers import LocalServers
 from app.errors import BusUnavailable
 
 
@@ -53,3 +58,31 @@ async def test_unreachable_redis_is_an_outage_not_a_first_use() -> None:
     with pytest.raises(BusUnavailable):
         await RedisReplayGuard(redis, prefix="x").first_use("key", "s", 1000)
     await redis.aclose()
+
+
+async def test_a_frozen_redis_costs_a_few_callers_their_timeout_and_the_rest_nothing(shard_prefix: str) -> None:
+    with LocalServers(database_url="postgresql://unused") as servers:
+        redis = Redis.from_url(servers.redis_url, socket_timeout=0.2, socket_connect_timeout=0.2, retry=None)
+        breaker = Breaker("redis")
+        guard = RedisReplayGuard(redis, prefix=shard_prefix, breaker=breaker)
+        os.kill(servers.pids[0], signal.SIGSTOP)
+        try:
+            for _ in range(FAILURES_IN_A_ROW):
+                with pytest.raises(BusUnavailable):
+                    await guard.first_use("key", "s", REPLAY_TTL_MS)
+            asked = time.monotonic()
+            with pytest.raises(BusUnavailable) as refused:
+                await guard.first_use("key", "s", REPLAY_TTL_MS)
+            assert time.monotonic() - asked < 0.1
+            assert refused.value.retry_after_ms is not None
+        finally:
+            os.kill(servers.pids[0], signal.SIGCONT)
+        async with asyncio.timeout(10):
+            while breaker.is_open:
+                await asyncio.sleep(0.05)
+                try:
+                    await guard.first_use("key", "another", REPLAY_TTL_MS)
+                except BusUnavailable:
+                    continue
+        assert await guard.first_use("key", "a third", REPLAY_TTL_MS)
+        await redis.aclose()

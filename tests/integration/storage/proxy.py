@@ -23,6 +23,8 @@ class Proxy:
         self._armed: list[Fault | None] = []
         self._release = asyncio.Event()
         self.delivered_late = asyncio.Event()
+        self.delay_s = 0.0
+        """How long every chunk of a client is kept: a server that is far away."""
         self.faults = 0
         self.faulted = asyncio.Event()
 
@@ -46,6 +48,8 @@ class Proxy:
             while data := await reader.read(1 << 16):
                 fault = self._armed.pop(0) if self._armed else None
                 if fault is None:
+                    if self.delay_s:
+                        await asyncio.sleep(self.delay_s)
                     server_writer.write(data)
                     continue
                 self.faults += 1

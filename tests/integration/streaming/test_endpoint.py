@@ -13,7 +13,10 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.protocol import State
+from websockets.uri import parse_uri
 
 from app.streaming.endpoint import WS_SETTINGS, StreamEndpoint
 from app.streaming.limits import SessionLimits
@@ -68,13 +71,13 @@ async def closed(websocket: ClientConnection) -> int | None:
 
 
 @asynccontextmanager
-async def serving(limits: SessionLimits = UNLIMITED) -> AsyncIterator[Server]:
+async def serving(limits: SessionLimits = UNLIMITED, **settings: Any) -> AsyncIterator[Server]:
     async with replica_of(Exchange(), limits) as replica:
         endpoint = StreamEndpoint(
             replica.hub, replica.desk, replica.keys, allowed_origins=["https://good.example"], limits=limits
         )
         app = Starlette(routes=[WebSocketRoute("/v1/stream", endpoint.serve)])
-        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **WS_SETTINGS))
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **WS_SETTINGS | settings))
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
         running = asyncio.create_task(server.serve(sockets=[sock]))
@@ -163,6 +166,32 @@ async def test_error_frame_leaves_before_the_close() -> None:
         frame = await read(websocket)
         assert (frame["type"], frame["id"]) == ("error", "9")
         assert await closed(websocket) == 4001
+
+
+async def test_peer_that_answers_no_ping_is_closed_with_4007_and_forgotten() -> None:
+    async with serving(ws_ping_interval=0.05, ws_ping_timeout=0.1) as server:
+        host, port = server.url.removeprefix("ws://").split("/")[0].split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        peer = ClientProtocol(parse_uri(server.url))
+        peer.send_request(peer.connect())
+        writer.write(b"".join(peer.data_to_send()))
+        async with asyncio.timeout(PATIENCE_S):
+            while data := await reader.read(1 << 16):
+                peer.receive_data(data)
+                if peer.state is State.OPEN:
+                    # The answers to its pings are made, and never sent.
+                    peer.data_to_send()
+            peer.receive_eof()
+            await until(lambda: not server.replica.hub._members)
+        writer.close()
+        assert (peer.close_code, peer.close_reason) == (4007, "timeout")
+
+
+async def test_peer_that_answers_its_pings_stays() -> None:
+    async with serving(ws_ping_interval=0.05, ws_ping_timeout=0.1) as server, server.client() as websocket:
+        await asyncio.sleep(0.4)
+        await send(websocket, action="ping")
+        assert (await read(websocket, "pong"))["type"] == "pong"
 
 
 async def test_drain_says_goodbye_and_closes_1012() -> None:

@@ -30,6 +30,7 @@ from app.errors import ApiError, BusUnavailable
 from app.gateway.orders import OrderGateway
 from app.main import create_app
 from app.protocol import admin_schemas, schemas
+from app.protocol.modes import status_of
 from app.protocol.ports import CommandLink, Instruments
 from app.protocol.shapes import instrument_shape
 from tests.unit.auth.memory_stores import MemoryKeyStore, MemoryUserStore
@@ -303,8 +304,7 @@ class Stack:
         self.keys = ApiKeys(MemoryKeyStore() if database is None else DatabaseKeyStore(database), SecretBox(SECRET))
         self.passwords = Passwords(TEST_PROFILE)
         self.users: UserStore = MemoryUserStore() if database is None else DatabaseUserStore(database)
-        self.ready = True
-        self.reasons = {"database": "ok", "engine": "ok", "redis": "ok"}
+        self.status = status_of(())
         self.services = Services(
             shard=0,
             order_entry=self.entry if link is None else OrderGateway(link, instruments),
@@ -316,13 +316,10 @@ class Stack:
             login=LoginService(self.users, self.administration, self.tokens, self.passwords, refresh_secret=SECRET),
             api_keys=self.keys,
             database=database or create_async_engine(NOBODY_LISTENS),
-            readiness=self._readiness,
+            status=lambda: self.status,
         )
         self.app = create_app(self.services)
         self.client = self._client(self.app)
-
-    async def _readiness(self) -> tuple[bool, dict[str, str]]:
-        return self.ready, self.reasons
 
     @staticmethod
     def _client(app: Any) -> httpx2.AsyncClient:

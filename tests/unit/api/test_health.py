@@ -2,6 +2,7 @@
 
 from typing import Never
 
+from app.protocol.modes import Finding, Mode, Part, status_of
 from tests.unit.api.stack import Stack
 
 
@@ -15,7 +16,7 @@ class Untouchable:
 async def test_health_touches_nothing(stack: Stack) -> None:
     untouchable = Untouchable()
     async with stack.with_services(
-        database=untouchable, market_data=untouchable, order_entry=untouchable, readiness=untouchable
+        database=untouchable, market_data=untouchable, order_entry=untouchable, status=untouchable
     ) as client:
         response = await client.get("/healthz")
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
@@ -28,11 +29,20 @@ async def test_ready_replica_says_so(stack: Stack) -> None:
 
 
 async def test_replica_that_is_not_ready_gives_reasons(stack: Stack) -> None:
-    stack.ready = False
-    stack.reasons["redis"] = "no answer"
+    stack.status = status_of([Finding(Part.ENGINE, Mode.READ_ONLY, "no engine is leading")], ready=False)
     response = await stack.client.get("/readyz")
     assert response.status_code == 503
-    assert response.json() == {"ready": False, "reasons": {"database": "ok", "engine": "ok", "redis": "no answer"}}
+    assert response.json() == {
+        "ready": False,
+        "mode": "read_only",
+        "reasons": {part: "no engine is leading" if part is Part.ENGINE else "ok" for part in Part},
+    }
+
+
+async def test_degraded_replica_stays_ready(stack: Stack) -> None:
+    stack.status = status_of([Finding(Part.STANDBY, Mode.DEGRADED, "no standby")])
+    response = await stack.client.get("/readyz")
+    assert (response.status_code, response.json()["mode"]) == (200, "degraded")
 
 
 async def test_metrics_are_one_plain_route(stack: Stack) -> None:

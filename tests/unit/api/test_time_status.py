@@ -3,8 +3,7 @@
 import re
 import time
 
-import pytest
-
+from app.protocol.modes import Finding, Mode, Part, status_of
 from tests.unit.api.stack import Stack
 
 
@@ -14,12 +13,11 @@ async def test_time_is_the_servers_clock(stack: Stack) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", answer["server_time"])
 
 
-@pytest.mark.parametrize(
-    ("broken", "mode"),
-    [({}, "normal"), ({"redis": "x"}, "degraded"), ({"engine": "x"}, "read_only"), ({"database": "x"}, "read_only")],
-)
-async def test_mode_follows_from_what_is_broken(stack: Stack, broken: dict[str, str], mode: str) -> None:
-    stack.ready = not broken
-    stack.reasons |= broken
+async def test_mode_and_reasons_are_those_of_the_exchange(stack: Stack) -> None:
+    stack.status = status_of([Finding(Part.DISK, Mode.CANCEL_ONLY, "nearly full")])
     answer = (await stack.client.get("/v1/status")).json()
-    assert (answer["mode"], answer["reasons"]) == (mode, stack.reasons)
+    assert (answer["mode"], answer["reasons"]["disk"], answer["reasons"]["redis"]) == (
+        "cancel_only",
+        "nearly full",
+        "ok",
+    )

@@ -7,13 +7,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from app.breaker import FAILURES_IN_A_ROW, Breaker
 from app.domain.commands import CancelOrder, CreateAccount, PlaceOrder
 from app.domain.enums import OrderType, Side
 from app.domain.outcomes import Outcome
 from app.errors import ApiError
+from app.link import client as client_module
 from app.link.client import LinkClient
 from app.link.frames import Answer, EngineStatus, StatusAnswer, Submit, encode_frame
 from app.link.server import Connection, LinkServer, refusal
+from app.protocol.modes import Finding, Mode, Part
 from app.protocol.ports import BookView
 from app.protocol.records import decode_command
 
@@ -28,6 +31,7 @@ class ScriptedLeader:
         self.term = term
         self.epoch = 7
         self.head_seq = 0
+        self.findings: tuple[Finding, ...] = ()
         self.seen: list[tuple[object, int]] = []
         self.silent = False
         self.drop_next = 0
@@ -171,3 +175,88 @@ async def test_a_lower_term_than_seen_is_refused() -> None:
         await server.stop()
         await asyncio.sleep(0.3)
         assert not client.connected
+
+
+async def test_what_is_wrong_around_the_leader_arrives_with_its_beats() -> None:
+    leader = ScriptedLeader()
+    async with linked(leader) as (client, server):
+        assert await client.wait_connected(5)
+        leader.findings = (Finding(Part.DISK, Mode.CANCEL_ONLY, "nearly full"),)
+        server.tell_all()
+        async with asyncio.timeout(5):
+            while client.findings != leader.findings:  # noqa: ASYNC110  # polls what the link learns
+                await asyncio.sleep(0.01)
+
+
+async def test_without_a_leader_some_wait_in_vain_and_the_rest_are_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_module, "CONNECT_WAIT_MAX_S", 0.05)
+    found: list[tuple[str, int]] = []
+
+    async def locate() -> tuple[str, int] | None:
+        return found[0] if found else None
+
+    breaker = Breaker("engine")
+    client = LinkClient(shard=0, secret=SECRET, replica="r1", build="test", locate=locate, breaker=breaker)
+    await client.start()
+    leader = ScriptedLeader()
+    server = LinkServer(leader, SECRET)
+    try:
+        for _ in range(FAILURES_IN_A_ROW):
+            with pytest.raises(ApiError, match="no engine"):
+                await client.submit(order("a"))
+        assert breaker.is_open
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(ApiError) as refused:
+            await client.submit(order("a"))
+        assert asyncio.get_running_loop().time() - started < 0.04
+        assert (refused.value.code, refused.value.retry_after_ms is not None) == ("engine_unavailable", True)
+        sock = socket.create_server(("127.0.0.1", 0))
+        await server.start(sock)
+        found.append((f"127.0.0.1:{sock.getsockname()[1]}", 1))
+        assert await client.wait_connected(5)
+        assert not breaker.is_open
+        await client.submit(order("a"))
+    finally:
+        await client.stop()
+        await server.stop()
+
+
+async def test_a_leader_without_room_is_not_asked_again_at_once_but_cancels_are_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_module, "HOLD_S", 0.4)
+    leader = ScriptedLeader()
+    async with linked(leader) as (client, _):
+        assert await client.wait_connected(5)
+        leader.refuse_with = "engine_unavailable"
+        for _ in range(5):
+            with pytest.raises(ApiError) as refused:
+                await client.submit(order("a"))
+            assert (refused.value.code, refused.value.retry_after_ms) == ("engine_unavailable", 100)
+        assert len(leader.seen) == 1
+        leader.refuse_with = None
+        await client.submit(CancelOrder(1001, 1))
+        await asyncio.sleep(0.45)
+        await client.submit(order("a"))
+        assert len(leader.seen) == 3
+
+
+async def test_a_replica_keeps_places_for_cancels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "PENDING_MAX", 3)
+    monkeypatch.setattr(client_module, "CANCEL_RESERVE", 1)
+    leader = ScriptedLeader()
+    leader.silent = True
+    async with linked(leader) as (client, _):
+        assert await client.wait_connected(5)
+        waiting = [asyncio.create_task(client.submit(order("a"), deadline_ms=300)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(ApiError, match="busy"):
+            await client.submit(order("b"))
+        waiting.append(asyncio.create_task(client.submit(CancelOrder(1001, 1), deadline_ms=300)))
+        await asyncio.sleep(0)
+        with pytest.raises(ApiError, match="busy"):
+            await client.submit(CancelOrder(1001, 2))
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {error.code for error in found if isinstance(error, ApiError)} == {"execution_unknown"}

@@ -37,7 +37,7 @@ def test_private_name_is_the_channel(name: str) -> None:
         "Orders",
         "orders:1",
         "candles:BTC-USD:1m",
-        "status",
+        "status:BTC-USD",
     ],
 )
 def test_anything_else_is_an_unknown_channel(name: str) -> None:

@@ -50,3 +50,11 @@ def test_a_frozen_database_between_two_reads_is_no_dead_leader() -> None:
     assert not judged(watch, [*every(0.1, 0.0, 1.4, beat=5), (4.4, 5)])
     assert not judged(watch, every(0.1, 4.5, 4.4 + BEAT_STILL_S - 0.1, beat=5))
     assert judged(watch, [(4.4 + BEAT_STILL_S, 5)])
+
+
+def test_a_silence_is_counted_from_the_last_beat_that_was_seen_to_move() -> None:
+    watch = BeatWatch()
+    judged(watch, every(0.1, 0.0, 1.0, beat=5))
+    assert watch.moved is None
+    judged(watch, [*every(0.1, 1.1, 2.0, beat=6), (12.0, 6)])
+    assert watch.moved == 1.1

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from app.domain.commands import (
+    AmendOrder,
     CancelOrder,
     Command,
     CreateAccount,
@@ -26,10 +27,12 @@ from app.link.frames import Answer, Refusal, Reply, StatusAnswer, Submit, decode
 from app.link.server import Connection
 from app.protocol.ports import BusEntry
 from app.protocol.records import GENESIS_HASH, decode_batch, decode_command, encode
+from app.sequencer import modes
 from app.sequencer import sequencer as module
 from app.sequencer.clock import LeaderClock
 from app.sequencer.publisher import Publisher
-from app.sequencer.sequencer import CANCEL_RESERVE, QUEUE_COMMANDS_MAX, Sequencer
+from app.sequencer.queue import CANCEL_RESERVE, QUEUE_COMMANDS_MAX
+from app.sequencer.sequencer import Sequencer
 from app.storage.journal import Journal, JournalRow
 
 
@@ -84,7 +87,7 @@ class HandConnection:
 
 
 class NoMetrics:
-    def batch_committed(self, commands: int, seconds: float) -> None:
+    def batch_committed(self, commands: int, size: int, seconds: float) -> None:
         return
 
 
@@ -93,6 +96,7 @@ class Leader:
 
     def __init__(self) -> None:
         self.journal, self.publisher, self.replica = HandJournal(), HandPublisher(), HandConnection()
+        self.modes = modes.LeaderModes()
         self.clock = HandClock()
         self.sequencer = Sequencer(
             engine=Engine(),
@@ -104,6 +108,7 @@ class Leader:
             term=1,
             build="test",
             metrics=NoMetrics(),
+            modes=self.modes,
         )
         self.requests = 0
 
@@ -225,7 +230,7 @@ async def test_a_command_past_its_deadline_is_not_sequenced(leader: Leader) -> N
 async def test_a_commit_that_hangs_stops_new_commands(leader: Leader, monkeypatch: pytest.MonkeyPatch) -> None:
     leader.submit(CreateAccount("a"))
     await settle()
-    monkeypatch.setattr(module, "COMMIT_AGE_MAX_S", -1.0)
+    monkeypatch.setattr(modes, "COMMIT_AGE_MAX_S", -1.0)
     refused = leader.submit(CreateAccount("b"))
     assert leader.refusals() == {refused: "engine_unavailable"}
     await leader.commit()
@@ -288,6 +293,28 @@ async def test_a_stopping_leader_commits_what_it_took_and_refuses_the_rest() -> 
     assert leader.refusals() == {refused: "engine_unavailable"}
 
 
+async def test_a_nearly_full_disk_refuses_what_adds_and_takes_what_cancels(leader: Leader) -> None:
+    for command in (*MARKET, order_of("first")):
+        leader.submit(command)
+    await settle()
+    await leader.commit()
+    leader.modes.disk_free = 0.05
+    leader.modes.evaluate()
+    refused = [leader.submit(order_of("second")), leader.submit(AmendOrder(1001, 1, None, 2))]
+    assert leader.refusals() == dict.fromkeys(refused, "cancel_only")
+    repeated, canceled = leader.submit(order_of("first")), leader.submit(CancelOrder(1001, 1))
+    await settle()
+    await leader.commit()
+    assert leader.answers()[repeated].duplicate
+    assert leader.answers()[canceled].rejection is None
+    leader.modes.disk_free = 0.5
+    leader.modes.evaluate()
+    taken = leader.submit(order_of("second"))
+    await settle()
+    await leader.commit()
+    assert leader.answers()[taken].rejection is None
+
+
 # ---- time --------------------------------------------------------------------------------------
 
 MILLISECOND_NS = 1_000_000
@@ -299,6 +326,10 @@ MARKET: tuple[Command, ...] = (
     CreateAccount("a"),
     Deposit(1001, "USD", "1000000", "seed"),
 )
+
+
+def order_of(client_order_id: str) -> PlaceOrder:
+    return PlaceOrder(1001, "X-USD", Side.BUY, OrderType.LIMIT, 1, 1, client_order_id=client_order_id)
 
 
 def bid_until(expire_ns: int) -> PlaceOrder:
