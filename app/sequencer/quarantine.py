@@ -18,10 +18,11 @@ import structlog
 
 from app.domain.commands import Command, Deposit, PlaceOrder, Transfer, Withdraw
 from app.errors import Fenced, JournalDamaged, JournalUnavailable
-from app.link.frames import Reply, Submit
+from app.link.frames import BUSY_RETRY_MS, Reply, Submit
 from app.link.server import Connection, refusal
 from app.protocol.records import decode_command, encode
-from app.sequencer.sequencer import QUEUE_COMMANDS_MAX, Sequencer
+from app.sequencer.queue import QUEUE_COMMANDS_MAX
+from app.sequencer.sequencer import Sequencer
 from app.storage.quarantine import QuarantineStore, Suspect
 
 CRASHES_MAX = 2
@@ -75,7 +76,7 @@ class GuardedSequencer(Sequencer):
         if self._crashes.get(fingerprint, 0) >= CRASHES_MAX:
             connection.send(refusal(request, "quarantined", "the command stopped an engine more than once"))
         elif len(self._held) >= QUEUE_COMMANDS_MAX:
-            connection.send(refusal(request, "engine_unavailable", "the engine's queue is full", 100))
+            connection.send(refusal(request, "engine_unavailable", "the engine's queue is full", BUSY_RETRY_MS))
         elif request.attempt == 1 and not self._held and self._alone is None and fingerprint not in self._crashes:
             super().submit(request, connection)
         else:

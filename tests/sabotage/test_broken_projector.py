@@ -2,15 +2,16 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
 
 import asyncpg
 import pytest
 
 from app.projections import core
+from app.projections.changes import Changes
 from app.projections.core import CoreProjector, Position
+from app.projections.facts import facts_of
 from app.projections.runner import ProjectionRunner
-from app.projections.statements import Statement
+from app.projections.statements import statements_of
 from app.storage.connection import Connection
 from app.storage.cursors import CORE, cursor
 from app.storage.database import create_database_engine
@@ -33,15 +34,20 @@ _CUT = (
 )
 
 
+async def write_changes(connection: Connection, changes: Changes) -> None:
+    """Carry out the changes of a stretch of the journal, without its cursor."""
+    for sql, arrays in statements_of(changes, SHARD):
+        await connection.execute(sql, *arrays)
+    for table, columns, rows in facts_of(changes, SHARD):
+        await connection.copy_records_to_table(table, columns=columns, records=rows)
+
+
 class SoundProjector(CoreProjector):
     """Pauses within the transaction."""
 
-    async def _write(
-        self, connection: Connection, statements: Sequence[Statement], position: Position, reached: Position
-    ) -> bool:
+    async def _write(self, connection: Connection, changes: Changes, position: Position, reached: Position) -> bool:
         async with connection.transaction():
-            for sql, columns in statements:
-                await connection.execute(sql, *columns)
+            await write_changes(connection, changes)
             await asyncio.sleep(PAUSE_S)
             return await connection.fetchval(core._MOVE, SHARD, CORE, *position, *reached) is not None
 
@@ -49,12 +55,9 @@ class SoundProjector(CoreProjector):
 class BrokenProjector(CoreProjector):
     """Moves the cursor after the transaction."""
 
-    async def _write(
-        self, connection: Connection, statements: Sequence[Statement], position: Position, reached: Position
-    ) -> bool:
+    async def _write(self, connection: Connection, changes: Changes, position: Position, reached: Position) -> bool:
         async with connection.transaction():
-            for sql, columns in statements:
-                await connection.execute(sql, *columns)
+            await write_changes(connection, changes)
         await asyncio.sleep(PAUSE_S)
         return await connection.fetchval(core._MOVE, SHARD, CORE, *position, *reached) is not None
 
