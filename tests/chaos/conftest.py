@@ -57,15 +57,20 @@ def own_servers() -> Iterator[LocalServers]:
         yield running
 
 
+async def migrated_database(servers: LocalServers) -> str:
+    """Create an empty, migrated database and the roles' logins; returns the URL of a superuser."""
+    name = f"chaos_{secrets.token_hex(6)}"
+    await administer(servers.database_url, f"CREATE DATABASE {name}")
+    database_url = database_named(servers.database_url, name)
+    await asyncio.to_thread(upgrade, database_url)
+    await make_test_logins(servers.database_url)
+    return database_url
+
+
 @pytest.fixture
 async def empty_database(own_servers: LocalServers) -> str:
     """URL of a migrated database on the test's own server."""
-    name = f"chaos_{secrets.token_hex(6)}"
-    await administer(own_servers.database_url, f"CREATE DATABASE {name}")
-    database_url = database_named(own_servers.database_url, name)
-    await asyncio.to_thread(upgrade, database_url)
-    await make_test_logins(own_servers.database_url)
-    return database_url
+    return await migrated_database(own_servers)
 
 
 @asynccontextmanager

@@ -4,7 +4,6 @@ Only in `make chaos`, because a volume of its own must be mounted.
 """
 
 import asyncio
-import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +11,9 @@ from pathlib import Path
 import pytest
 
 from app.dev.servers import LocalServers
-from app.storage.migrate import upgrade
-from tests.chaos.conftest import Exchange, rounds, trading
+from tests.chaos.conftest import Exchange, migrated_database, rounds, trading
 from tests.chaos.test_engine_faults import ANSWERS_BETWEEN, report
 from tests.chaos.volume import Volume, small_volume
-from tests.conftest import administer, database_named
 
 SILENCE_S = 1.0
 """Without any answer for so long, the disk is felt."""
@@ -57,11 +54,7 @@ async def serve_again(exchange: Exchange) -> None:
 async def test_a_full_disk_loses_nothing_that_was_acknowledged(volume: Volume, tmp_path: Path) -> None:
     outages = []
     with LocalServers(volume.path / "servers") as servers:
-        name = f"chaos_{secrets.token_hex(6)}"
-        await administer(servers.database_url, f"CREATE DATABASE {name}")
-        database_url = database_named(servers.database_url, name)
-        await asyncio.to_thread(upgrade, database_url)
-        async with trading(servers, database_url, tmp_path) as exchange:
+        async with trading(servers, await migrated_database(servers), tmp_path) as exchange:
             for _ in range(rounds(2, 5)):
                 await exchange.load.wait_for_answers(ANSWERS_BETWEEN, RECOVER_WAIT_S)
                 assert volume.free_bytes() > SPACE_MIN, "expected a volume with room to begin with"
