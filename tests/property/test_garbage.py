@@ -14,7 +14,7 @@ from app.domain.commands import Tick
 from app.engine.engine import Engine
 from app.engine.matching import Matcher
 from app.engine.state import Order
-from tests.property.duel import NOON_NS, bounds_of
+from tests.property.duel import NOON_NS, bounds_of, regrouped
 from tests.property.streams import Stream
 
 SEEDS = range(60)
@@ -59,7 +59,7 @@ def run(engine: Engine, stream: Stream) -> None:
         for _ in range(stream.batch_size()):
             stream.observe(engine.apply(pending.pop(0) if pending else stream.next()))
             applied += 1
-        stream.observe([event for _, events in engine.seal().accounts for event in events])
+        stream.observe(regrouped(engine.seal()).sums())
 
 
 @pytest.mark.parametrize("seed", SEEDS)
