@@ -11,16 +11,16 @@ from app.domain.commands import (
     CancelAll,
     CancelOrder,
     CheckOrder,
-    CloseSession,
     Command,
+    GuardSession,
     PlaceBatch,
     PlaceList,
     PlaceOrder,
     SetCancelAfter,
 )
-from app.domain.enums import Side
+from app.domain.enums import DisconnectScope, Side
 from app.domain.events import Rejection
-from app.domain.identity import Principal
+from app.domain.identity import Principal, SessionKey
 from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
 from app.errors import ApiError
@@ -168,9 +168,14 @@ class OrderGateway:
         outcome = await self._submit(principal, command, None, deadline_left_ms([request.deadline]))
         return checked_order(outcome, self._instruments, self._instrument(principal, request.symbol))
 
-    async def close_session(self, account_id: int, session_id: str) -> None:
-        """Cancel what a session placed."""
-        await self._link.submit(CloseSession(account_id, session_id))
+    async def guard_session(
+        self, key: SessionKey, scope: DisconnectScope | None, grace_ms: int, *, is_adopted: bool = False
+    ) -> None:
+        """Have orders canceled so long after a session is gone, or no more."""
+        command = GuardSession(*key, scope, grace_ms * NS_PER_MS, is_adopted)
+        outcome = await self._link.submit(command, session_id=key.session_id)
+        if outcome.rejection is not None:
+            raise rejection_error(outcome.rejection, self._instruments, None)
 
     @_measured
     async def cancel_after(

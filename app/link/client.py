@@ -11,7 +11,6 @@ import hmac
 import os
 import random
 from collections.abc import Awaitable, Callable
-from typing import cast
 
 import msgspec
 import structlog
@@ -20,13 +19,13 @@ from app.breaker import Breaker
 from app.domain.commands import Command
 from app.domain.outcomes import Outcome
 from app.errors import ApiError, LinkError
+from app.link.connection import Link
 from app.link.frames import (
     BEAT_INTERVAL_S,
     BUSY_RETRY_MS,
     DEADLINE_DEFAULT_MS,
     HANDSHAKE_TIMEOUT_S,
     NONCE_BYTES,
-    REPLY_BYTES_MAX,
     SILENCE_MAX_S,
     Answer,
     Beat,
@@ -34,7 +33,6 @@ from app.link.frames import (
     BookRequest,
     Challenge,
     EngineStatus,
-    FrameReader,
     Hello,
     Refusal,
     Reply,
@@ -43,11 +41,10 @@ from app.link.frames import (
     StatusRequest,
     Submit,
     Welcome,
-    decode_reply,
-    encode_frame,
     leader_proof,
     replica_proof,
 )
+from app.link.holds import Holds
 from app.link.pending import Pending, is_cancel
 from app.link.resending import resendable
 from app.protocol.modes import Finding
@@ -73,57 +70,6 @@ Locate = Callable[[], Awaitable[tuple[str, int] | None]]
 """Returns the leader's `host:port` and term, or None while there is none."""
 
 
-class _Link(asyncio.Protocol):
-    """One connection to a leader; it reports what it hears to its client."""
-
-    def __init__(self, client: "LinkClient") -> None:
-        self._client = client
-        self._reader = FrameReader(REPLY_BYTES_MAX)
-        self.transport: asyncio.Transport | None = None
-        # Kept, as everywhere on an order's way: asking for the running loop is a system call before Python 3.12.
-        self._loop = asyncio.get_running_loop()
-        self.closed: asyncio.Future[None] = self._loop.create_future()
-        self.heard = self._loop.time()
-        self._out: list[bytes] = []
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport; the leader speaks first."""
-        # uvloop's transports are no subclass of asyncio's.
-        self.transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Hand every message to the client; anything unreadable ends the connection."""
-        self.heard = self._loop.time()
-        try:
-            for body in self._reader.feed(data):
-                self._client.on_reply(self, decode_reply(body))
-        except LinkError as error:
-            log.warning("link_failed", reason=str(error))
-            self.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits."""
-        self.transport = None
-        if not self.closed.done():
-            self.closed.set_result(None)
-
-    def send(self, message: Request) -> None:
-        """Write with the loop's next turn; frames of one turn leave in one write."""
-        if not self._out:
-            self._loop.call_soon(self._flush)
-        self._out.append(encode_frame(message))
-
-    def abort(self) -> None:
-        """Drop the connection now."""
-        if self.transport is not None:
-            self.transport.abort()
-
-    def _flush(self) -> None:
-        if self.transport is not None and self._out:
-            self.transport.write(b"".join(self._out))
-        self._out.clear()
-
-
 class LinkClient:
     """Submits commands to whoever leads."""
 
@@ -137,7 +83,7 @@ class LinkClient:
         self._locate = locate
         self._breaker = breaker or Breaker("engine")
         self._loop = asyncio.get_running_loop()
-        self._link: _Link | None = None
+        self._link: Link | None = None
         self._challenge: Challenge | None = None
         self._nonce = b""
         self._pending: dict[int, Pending] = {}
@@ -151,6 +97,8 @@ class LinkClient:
         """Committed head that the leader last told."""
         self.findings: tuple[Finding, ...] = ()
         """What the leader last said is wrong around it."""
+        self.holds = Holds()
+        """Guarded sessions of this replica."""
 
     @property
     def connected(self) -> bool:
@@ -289,7 +237,7 @@ class LinkClient:
         finally:
             self._pending.pop(request_id, None)
 
-    def on_reply(self, link: _Link, reply: Reply) -> None:
+    def on_reply(self, link: Link, reply: Reply) -> None:
         """Handle a message of the current leader."""
         if link is not self._link:
             return
@@ -319,7 +267,7 @@ class LinkClient:
         else:
             pending.future.set_result(result)
 
-    def _answer_challenge(self, link: _Link, challenge: Challenge) -> None:
+    def _answer_challenge(self, link: Link, challenge: Challenge) -> None:
         if challenge.shard != self._shard:
             raise LinkError(f"expected shard {self._shard}, was {challenge.shard}", sent=False)
         self._challenge = challenge
@@ -336,6 +284,9 @@ class LinkClient:
         self.term, self.epoch, self.head_seq = welcome.term, welcome.epoch, welcome.head_seq
         self._breaker.succeed()
         self._ready.set()
+        assert self._link is not None
+        # First of all: what is resent may come of a session that this leader must know.
+        self.holds.attach(self._link.send)
         for request_id, pending in list(self._pending.items()):
             if pending.command is not None:
                 self._write(request_id, pending)
@@ -357,7 +308,7 @@ class LinkClient:
                 return False
             host, _, port = found[0].rpartition(":")
             async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
-                _, link = await loop.create_connection(lambda: _Link(self), host, int(port))
+                _, link = await loop.create_connection(lambda: Link(self.on_reply), host, int(port))
         except (OSError, TimeoutError, LinkError) as error:
             log.debug("link_connect_failed", reason=str(error))
             return False
@@ -370,7 +321,7 @@ class LinkClient:
             self._lose()
         return welcomed
 
-    async def _supervise(self, link: _Link) -> None:
+    async def _supervise(self, link: Link) -> None:
         """Beat until the connection ends, or until the leader falls silent."""
         loop = self._loop
         opened = loop.time()
@@ -386,6 +337,7 @@ class LinkClient:
     def _lose(self) -> None:
         """Settle what was sent on a lost link: keep what may be resent once, fail the rest."""
         self._link = None
+        self.holds.detach()
         self.findings = ()
         self._ready.clear()
         loop = self._loop

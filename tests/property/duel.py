@@ -12,7 +12,7 @@ from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, Tic
 from app.domain.enums import Side
 from app.domain.events import Event
 from app.domain.outcomes import Outcome
-from app.engine import auctions, invariants, mass_cancel, matching, timekeeper
+from app.engine import auctions, invariants, mass_cancel, matching, sessions, timekeeper
 from app.engine.engine import Engine, Sealed
 from tests.property.groups import GROUPS
 from tests.property.profiles import MILLISECOND_NS, Profile
@@ -23,6 +23,8 @@ from tests.property.streams import Stream
 
 NOON_NS = 1_700_000_000_000_000_000
 UNKNOWN_ORDER = 10**12
+GUARDS_MAX = 2
+"""Guarded sessions of an account: fewer than the streams have names for."""
 
 
 class Step(NamedTuple):
@@ -55,7 +57,7 @@ class Duel:
     def __init__(self, profile: Profile) -> None:
         self.engine = Engine()
         self.model = ReferenceModel(operations_max=profile.operations_max, closed_orders_max=profile.closed_orders_max)
-        self.model.slice_max = profile.slice_max
+        self.model.slice_max, self.model.guards_max = profile.slice_max, GUARDS_MAX
         self.model.uncross_operations_max = profile.operations_max
         self.now_ns = NOON_NS
         self._outcomes: list[tuple[Outcome, Outcome]] = []
@@ -140,6 +142,7 @@ def bounds_of(profile: Profile) -> Iterator[None]:
         patch.object(mass_cancel, "COMMAND_ORDER_OPERATIONS_MAX", profile.operations_max),
         patch.object(mass_cancel, "SLICE_ORDERS_MAX", profile.slice_max),
         patch.object(auctions, "UNCROSS_OPERATIONS_MAX", profile.operations_max),
+        patch.object(sessions, "ACCOUNT_GUARDS_MAX", GUARDS_MAX),
         patch.object(timekeeper, "TICK_OPERATIONS_MAX", profile.operations_max),
     ):
         yield
