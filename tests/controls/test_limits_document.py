@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from app import stages
-from app.domain.commands import CloseSession, PlaceOrder, SetCancelAfter, SetKillSwitch, UpdateAccount
+from app.domain.commands import GuardSession, PlaceOrder, SetCancelAfter, SetKillSwitch, UpdateAccount
 from app.domain.enums import OrderReason, RejectReason
 from app.domain.instrument import Instrument
 from app.domain.limits import LIMITS
@@ -27,7 +27,7 @@ METRICS = {
 SETTINGS = {
     *(name for struct in (Instrument, PlaceOrder, UpdateAccount) for name in struct.__struct_fields__),
     *LIMITS,
-    *(command.__name__ for command in (SetKillSwitch, SetCancelAfter, CloseSession)),
+    *(command.__name__ for command in (SetKillSwitch, SetCancelAfter, GuardSession)),
 }
 
 
