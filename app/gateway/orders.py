@@ -41,18 +41,21 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _timed(call: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Count how long an order call takes, refused ones as well."""
+def _measured(call: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Count how long an order call takes, refused ones as well, and each refusal by its code."""
 
     @wraps(call)
-    async def timed(*arguments: P.args, **members: P.kwargs) -> R:
+    async def measured(*arguments: P.args, **members: P.kwargs) -> R:
         started = monotonic()
         try:
             return await call(*arguments, **members)
+        except ApiError as error:
+            metrics.ORDERS.labels(error.code).inc()
+            raise
         finally:
             TIMES[Stage.GATEWAY].add(monotonic() - started)
 
-    return timed
+    return measured
 
 
 class OrderGateway:
@@ -63,7 +66,7 @@ class OrderGateway:
         self._instruments = instruments
         self._acknowledged: OrderedDict[int, int] = OrderedDict()
 
-    @_timed
+    @_measured
     async def place(
         self, principal: Principal, request: schemas.PlaceOrderRequest, *, session_id: str | None = None
     ) -> schemas.PlacedOrder:
@@ -73,7 +76,7 @@ class OrderGateway:
         outcome = await self._submit(principal, command, session_id, deadline_left_ms([request.deadline]))
         return placed_order(outcome, instrument)
 
-    @_timed
+    @_measured
     async def cancel(
         self,
         principal: Principal,
@@ -91,7 +94,7 @@ class OrderGateway:
         members = order_members(outcome, self._of(outcome))
         return schemas.CanceledOrder(**members)  # type: ignore[arg-type]  # members match by construction, tested
 
-    @_timed
+    @_measured
     async def amend(
         self,
         principal: Principal,
@@ -106,7 +109,7 @@ class OrderGateway:
         members = order_members(outcome, self._of(outcome))
         return schemas.AmendedOrder(**members, priority=outcome.priority)  # type: ignore[arg-type]  # members match by construction, tested
 
-    @_timed
+    @_measured
     async def cancel_all(
         self,
         principal: Principal,
@@ -127,7 +130,7 @@ class OrderGateway:
         outcome = await self._submit(principal, command, session_id)
         return schemas.CanceledOrders(engine_seq=outcome.engine_seq, canceled=self._shapes(outcome))
 
-    @_timed
+    @_measured
     async def place_batch(
         self, principal: Principal, request: schemas.BatchRequest, *, session_id: str | None = None
     ) -> schemas.PlacedBatch:
@@ -137,9 +140,11 @@ class OrderGateway:
             deadline_ms = deadline_left_ms([order.deadline for order in request.orders])
             command = PlaceBatch(principal.account_id, plan.commands, request.atomic)
             plan.take(await self._submit(principal, command, session_id, deadline_ms))
+        for code in plan.refused_codes:
+            metrics.ORDERS.labels(code).inc()
         return plan.answer(self._instruments)
 
-    @_timed
+    @_measured
     async def place_list(
         self, principal: Principal, request: schemas.OrderListRequest, *, session_id: str | None = None
     ) -> schemas.PlacedList:
@@ -156,7 +161,7 @@ class OrderGateway:
             engine_seq=outcome.engine_seq,
         )
 
-    @_timed
+    @_measured
     async def check(self, principal: Principal, request: schemas.PlaceOrderRequest) -> schemas.CheckedOrder:
         """Run every check of an order without placing it."""
         command = CheckOrder(self._terms(principal, request, session_id=None))
@@ -172,7 +177,7 @@ class OrderGateway:
         if outcome.rejection is not None:
             raise rejection_error(outcome.rejection, self._instruments, None)
 
-    @_timed
+    @_measured
     async def cancel_after(
         self, principal: Principal, request: schemas.CancelAfterRequest, *, session_id: str | None = None
     ) -> schemas.CancelAfter:
@@ -234,18 +239,15 @@ class OrderGateway:
         started = monotonic()
         try:
             outcome = await self._link.submit(command, session_id=session_id, deadline_ms=deadline_ms)
-        except ApiError as error:
-            metrics.ORDERS.labels(error.code).inc()
-            raise
         finally:
             TIMES[Stage.LINK].add(monotonic() - started)
         self.acknowledge(principal.account_id, outcome.engine_seq)
-        for code in _codes_of(outcome):
-            metrics.ORDERS.labels(code).inc()
         if outcome.rejection is not None:
             symbol = symbol_of(command)
             instrument = None if symbol is None else self._instruments.get(symbol)
             raise rejection_error(outcome.rejection, self._instruments, instrument)
+        for code in _codes_of(outcome):
+            metrics.ORDERS.labels(code).inc()
         return outcome
 
 
@@ -262,7 +264,7 @@ def symbol_of(command: Command) -> str | None:
 
 
 def _codes_of(outcome: Outcome) -> list[str]:
-    """Return the labels under which an outcome is counted: one for each order of a batch."""
+    """Return the labels under which an outcome that is no refusal is counted: one for each order of a batch."""
     parts = outcome.results or (outcome,)
     return [_code_of(part.rejection, is_duplicate=part.duplicate) for part in parts]
 
