@@ -46,7 +46,8 @@ class EngineServers:
         """Return the environment of a shard's engine."""
         inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         urls = {"DATABASE_URL": self._servers.database_url, "REDIS_URL": self._servers.redis_url}
-        settings = {"ORDERWIRE_SHARD": str(shard), "ORDERWIRE_LOG_LEVEL": "warning"}
+        # What it can do, not what it holds back after an outage.
+        settings = {"ORDERWIRE_SHARD": str(shard), "ORDERWIRE_LOG_LEVEL": "warning", "ORDERWIRE_REOPEN_S": "0"}
         return inherited | self._secrets | urls | settings | {"PYTHONPATH": str(REPOSITORY)}
 
     def cpu_times(self, engine: "EngineRole") -> CpuTimes:

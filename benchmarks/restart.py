@@ -67,13 +67,14 @@ async def _saved(servers: EngineServers, sequence: int, body: bytes, fingerprint
     """Leave a shard that stands at the checkpoint, as if its journal before had been archived."""
     row_hash = bytes([1]) * HASH_BYTES
     journal = await Journal.connect(asyncpg_dsn(servers.database_url), SHARD)
-    await journal.head()
+    await journal.take_over(await journal.head(), owner="benchmark", address="", build="")
     await journal.close()
     database = create_database_engine(servers.database_url, pool_size=1)
     try:
         async with database.begin() as connection:
             statement = text("UPDATE shard_head SET head_seq = :seq, head_hash = :hash WHERE shard = :shard")
-            await connection.execute(statement, {"seq": sequence, "hash": row_hash, "shard": SHARD})
+            done = await connection.execute(statement, {"seq": sequence, "hash": row_hash, "shard": SHARD})
+            assert done.rowcount == 1, "expected a head row"
         await save(database, Checkpoint(SHARD, sequence, row_hash, ENGINE_VERSION, fingerprint, body))
     finally:
         await database.dispose()
