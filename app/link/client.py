@@ -11,7 +11,6 @@ import hmac
 import os
 import random
 from collections.abc import Awaitable, Callable
-from typing import cast
 
 import msgspec
 import structlog
@@ -19,14 +18,15 @@ import structlog
 from app.breaker import Breaker
 from app.domain.commands import Command
 from app.domain.outcomes import Outcome
+from app.domain.standing import AccountStanding
 from app.errors import ApiError, LinkError
+from app.link.connection import Link
 from app.link.frames import (
     BEAT_INTERVAL_S,
     BUSY_RETRY_MS,
     DEADLINE_DEFAULT_MS,
     HANDSHAKE_TIMEOUT_S,
     NONCE_BYTES,
-    REPLY_BYTES_MAX,
     SILENCE_MAX_S,
     Answer,
     Beat,
@@ -34,17 +34,16 @@ from app.link.frames import (
     BookRequest,
     Challenge,
     EngineStatus,
-    FrameReader,
     Hello,
     Refusal,
     Reply,
     Request,
+    StandingAnswer,
+    StandingRequest,
     StatusAnswer,
     StatusRequest,
     Submit,
     Welcome,
-    decode_reply,
-    encode_frame,
     leader_proof,
     replica_proof,
 )
@@ -73,57 +72,6 @@ Locate = Callable[[], Awaitable[tuple[str, int] | None]]
 """Returns the leader's `host:port` and term, or None while there is none."""
 
 
-class _Link(asyncio.Protocol):
-    """One connection to a leader; it reports what it hears to its client."""
-
-    def __init__(self, client: "LinkClient") -> None:
-        self._client = client
-        self._reader = FrameReader(REPLY_BYTES_MAX)
-        self.transport: asyncio.Transport | None = None
-        # Kept, as everywhere on an order's way: asking for the running loop is a system call before Python 3.12.
-        self._loop = asyncio.get_running_loop()
-        self.closed: asyncio.Future[None] = self._loop.create_future()
-        self.heard = self._loop.time()
-        self._out: list[bytes] = []
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport; the leader speaks first."""
-        # uvloop's transports are no subclass of asyncio's.
-        self.transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Hand every message to the client; anything unreadable ends the connection."""
-        self.heard = self._loop.time()
-        try:
-            for body in self._reader.feed(data):
-                self._client.on_reply(self, decode_reply(body))
-        except LinkError as error:
-            log.warning("link_failed", reason=str(error))
-            self.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits."""
-        self.transport = None
-        if not self.closed.done():
-            self.closed.set_result(None)
-
-    def send(self, message: Request) -> None:
-        """Write with the loop's next turn; frames of one turn leave in one write."""
-        if not self._out:
-            self._loop.call_soon(self._flush)
-        self._out.append(encode_frame(message))
-
-    def abort(self) -> None:
-        """Drop the connection now."""
-        if self.transport is not None:
-            self.transport.abort()
-
-    def _flush(self) -> None:
-        if self.transport is not None and self._out:
-            self.transport.write(b"".join(self._out))
-        self._out.clear()
-
-
 class LinkClient:
     """Submits commands to whoever leads."""
 
@@ -137,7 +85,7 @@ class LinkClient:
         self._locate = locate
         self._breaker = breaker or Breaker("engine")
         self._loop = asyncio.get_running_loop()
-        self._link: _Link | None = None
+        self._link: Link | None = None
         self._challenge: Challenge | None = None
         self._nonce = b""
         self._pending: dict[int, Pending] = {}
@@ -145,6 +93,7 @@ class LinkClient:
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._held_until = 0.0
+        self._tells_standings = False
         self.term = 0
         self.epoch = 0
         self.head_seq = 0
@@ -218,6 +167,19 @@ class LinkClient:
         assert isinstance(answer, EngineStatus)
         return answer
 
+    async def standing(self, account_id: int) -> AccountStanding:
+        """Return how an account stands, with everything that was committed when this was called.
+
+        Raises ApiError: engine_unavailable, service_unavailable (too many ask), not_found.
+        """
+        await self._wait_leader()
+        if not self._tells_standings:
+            raise ApiError("engine_unavailable", "the engine's version cannot tell yet", retry_after_ms=500)
+        answer = await self._ask(lambda request_id: StandingRequest(request_id, account_id))
+        if not isinstance(answer, AccountStanding):
+            raise ApiError("not_found", "there is no such account")
+        return answer
+
     def _require_room(self, command: Command) -> None:
         """Refuse here what the leader would refuse: at ten times its capacity, refusing must not be its work."""
         if is_cancel(command):
@@ -269,19 +231,23 @@ class LinkClient:
         if pending is not None and not pending.future.done():
             pending.future.set_exception(pending.unknown())
 
-    async def _ask(self, make: Callable[[int], Request]) -> object:
+    async def _wait_leader(self) -> Link:
+        """Return the connection to a leader, waiting for one within bounds. Raises ApiError `engine_unavailable`."""
         if not self._ready.is_set():
             self._require_patience()
         if not await self.wait_connected(CONNECT_WAIT_MAX_S) or self._link is None:
             self._breaker.fail()
             raise ApiError("engine_unavailable", "no engine is leading right now", retry_after_ms=500)
-        loop = self._loop
+        return self._link
+
+    async def _ask(self, make: Callable[[int], Request]) -> object:
+        link, loop = await self._wait_leader(), self._loop
         pending = Pending(loop.create_future(), loop.time() + QUERY_TIMEOUT_S, None, False)
         self._request_id += 1
         request_id = self._request_id
         self._pending[request_id] = pending
         try:
-            self._link.send(make(request_id))
+            link.send(make(request_id))
             async with asyncio.timeout_at(pending.deadline):
                 return await pending.future
         except TimeoutError:
@@ -289,26 +255,31 @@ class LinkClient:
         finally:
             self._pending.pop(request_id, None)
 
-    def on_reply(self, link: _Link, reply: Reply) -> None:
+    def on_reply(self, link: Link, reply: Reply) -> None:
         """Handle a message of the current leader."""
         if link is not self._link:
             return
         if isinstance(reply, Answer):
             self._settle(reply.request_id, reply.outcome)
         elif isinstance(reply, Refusal):
-            if reply.code == "engine_unavailable":
-                self._held_until = self._loop.time() + HOLD_S * random.uniform(0.5, 1.0)  # noqa: S311 (jitter)
-            self._settle(reply.request_id, ApiError(reply.code, reply.detail, retry_after_ms=reply.retry_after_ms))
+            self._refused(reply)
         elif isinstance(reply, Beat):
             self.head_seq, self.findings = reply.head_seq, reply.findings
         elif isinstance(reply, BookAnswer):
             self._settle(reply.request_id, reply.book)
         elif isinstance(reply, StatusAnswer):
             self._settle(reply.request_id, reply.status)
+        elif isinstance(reply, StandingAnswer):
+            self._settle(reply.request_id, reply.standing)
         elif isinstance(reply, Challenge):
             self._answer_challenge(link, reply)
         elif isinstance(reply, Welcome):
             self._welcome(reply)
+
+    def _refused(self, refusal: Refusal) -> None:
+        if refusal.code == "engine_unavailable":
+            self._held_until = self._loop.time() + HOLD_S * random.uniform(0.5, 1.0)  # noqa: S311 (jitter)
+        self._settle(refusal.request_id, ApiError(refusal.code, refusal.detail, retry_after_ms=refusal.retry_after_ms))
 
     def _settle(self, request_id: int, result: object) -> None:
         pending = self._pending.get(request_id)
@@ -319,7 +290,7 @@ class LinkClient:
         else:
             pending.future.set_result(result)
 
-    def _answer_challenge(self, link: _Link, challenge: Challenge) -> None:
+    def _answer_challenge(self, link: Link, challenge: Challenge) -> None:
         if challenge.shard != self._shard:
             raise LinkError(f"expected shard {self._shard}, was {challenge.shard}", sent=False)
         self._challenge = challenge
@@ -334,6 +305,7 @@ class LinkClient:
         if welcome.term < self.term:
             raise LinkError(f"expected term {self.term} or later, was {welcome.term}", sent=False)
         self.term, self.epoch, self.head_seq = welcome.term, welcome.epoch, welcome.head_seq
+        self._tells_standings = welcome.tells_standings
         self._breaker.succeed()
         self._ready.set()
         for request_id, pending in list(self._pending.items()):
@@ -357,7 +329,7 @@ class LinkClient:
                 return False
             host, _, port = found[0].rpartition(":")
             async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
-                _, link = await loop.create_connection(lambda: _Link(self), host, int(port))
+                _, link = await loop.create_connection(lambda: Link(self.on_reply), host, int(port))
         except (OSError, TimeoutError, LinkError) as error:
             log.debug("link_connect_failed", reason=str(error))
             return False
@@ -370,7 +342,7 @@ class LinkClient:
             self._lose()
         return welcomed
 
-    async def _supervise(self, link: _Link) -> None:
+    async def _supervise(self, link: Link) -> None:
         """Beat until the connection ends, or until the leader falls silent."""
         loop = self._loop
         opened = loop.time()
@@ -384,13 +356,13 @@ class LinkClient:
                 link.send(Beat())
 
     def _lose(self) -> None:
-        """Settle what was sent on a lost link: keep what may be resent once, fail the rest."""
+        """Settle what was sent on a lost link: keep what may be resent once, fail the rest, and every question."""
         self._link = None
         self.findings = ()
         self._ready.clear()
         loop = self._loop
         for request_id, pending in list(self._pending.items()):
-            if not pending.sent:
+            if not pending.sent and pending.command is not None:
                 continue
             if pending.resendable and pending.attempt < 2:
                 loop.call_at(pending.deadline, self._fail, request_id)
