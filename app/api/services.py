@@ -10,7 +10,7 @@ from app.auth.api_keys import ApiKeys
 from app.auth.login import LoginService
 from app.auth.replay import ReplayGuard
 from app.protocol.modes import ExchangeStatus
-from app.protocol.ports import Administration, Authenticator, Instruments, MarketData, OrderEntry
+from app.protocol.ports import Administration, Authenticator, Instruments, MarketData, OrderEntry, Standings
 
 StreamEndpoint = Callable[[WebSocket], Awaitable[None]]
 
@@ -24,6 +24,7 @@ class Services:
     administration: Administration
     market_data: MarketData
     instruments: Instruments
+    standings: Standings
     authenticator: Authenticator
     replay_guard: ReplayGuard
     login: LoginService

@@ -147,6 +147,7 @@ def _services(settings: Settings, stack: AsyncExitStack, parts: _Parts) -> Servi
         administration=administration,
         market_data=hub,
         instruments=hub.instruments,
+        standings=link,
         authenticator=authenticator,
         replay_guard=RedisReplayGuard(redis, prefix=BUS_PREFIX, breaker=redis_breaker),
         login=LoginService(users, administration, tokens, passwords, refresh_secret=jwt_secret),
