@@ -343,7 +343,7 @@ class Sequencer:
             if isinstance(event, EpochStarted):
                 self._view.start_epoch(event.epoch)
             elif isinstance(event, InstrumentListed):
-                self._view.open_book(event.instrument.symbol)
+                self._view.open_book(event.instrument.symbol, flight.row.timestamp_ns)
         self._view.commit(flight.sealed.books, head_seq=flight.row.last_seq, timestamp_ns=flight.row.timestamp_ns)
         for connection, request_id, outcome in flight.answers:
             connection.send_frame(encode_frame(Answer(request_id, outcome)))
