@@ -36,6 +36,20 @@ ORDERS = Counter(
     registry=REGISTRY,
 )
 
+ORDERS_ENDED = Counter(
+    "orderwire_orders_ended_total",
+    "Orders that were canceled or expired in the journal rows that this worker projected, by reason",
+    ["reason"],
+    registry=REGISTRY,
+)
+
+TRADES_PREVENTED = Counter(
+    "orderwire_trades_prevented_total",
+    "Matches of one owner's orders in the journal rows that this worker projected, by mode of prevention",
+    ["mode"],
+    registry=REGISTRY,
+)
+
 BATCH_COMMANDS = Histogram(
     "orderwire_batch_commands",
     "Commands in one committed batch",
@@ -100,6 +114,7 @@ ProcessCollector(registry=REGISTRY)
 _OF_ROLE = {
     "api": (ORDERS, SESSIONS_OPEN, CHANNELS_OPEN, MODE, PART_OK, BREAKER_OPEN),
     "engine": (BATCH_COMMANDS, BATCH_BYTES, COMMIT_SECONDS, BUS_LAG_COMMANDS, MODE, PART_OK, DISK_FREE_RATIO),
+    "worker": (ORDERS_ENDED, TRADES_PREVENTED),
 }
 
 

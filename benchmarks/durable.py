@@ -18,7 +18,8 @@ from app.engine.engine import Engine
 from app.load.arrivals import Arrivals
 from app.load.plan import Options, Plan, Via
 from app.load.run import run, run_on_link
-from app.protocol.records import GENESIS_HASH
+from app.protocol.records import BATCH_COMMANDS_MAX, GENESIS_HASH
+from app.sequencer.queue import QUEUE_COMMANDS_MIN
 from app.sequencer.recovery import catch_up
 from app.storage.database import asyncpg_dsn
 from app.storage.journal import Journal
@@ -33,7 +34,8 @@ from benchmarks.restart import measure_restart
 from benchmarks.workloads import Workload, deep
 
 ROUNDS = 3
-IN_FLIGHT = 2_000
+IN_FLIGHT = QUEUE_COMMANDS_MIN - BATCH_COMMANDS_MAX
+"""The leader's queue has room for so many, however slow commits are."""
 SETTLE_S = 0.5
 """After the last answer: what the engine still publishes is its work too."""
 PACED_RATE = 1_000.0

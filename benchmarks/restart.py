@@ -13,7 +13,8 @@ from app.domain.commands import CancelOrder, Command, PlaceOrder
 from app.domain.enums import TimeInForce
 from app.engine.checkpoint import state_hash
 from app.engine.engine import ENGINE_VERSION, Engine
-from app.protocol.records import HASH_BYTES
+from app.protocol.records import BATCH_COMMANDS_MAX, HASH_BYTES
+from app.sequencer.queue import QUEUE_COMMANDS_MIN
 from app.storage.checkpoints import Checkpoint, save
 from app.storage.database import asyncpg_dsn, create_database_engine
 from app.storage.journal import Journal
@@ -27,7 +28,7 @@ COMMANDS = 200_000
 """For `make bench`; `python -m benchmarks.endurance` takes as many as wanted."""
 CHUNK = 5_000
 """Encoded at once: while that goes on, nothing tells the leader that this end lives."""
-IN_FLIGHT = 2_000
+IN_FLIGHT = QUEUE_COMMANDS_MIN - BATCH_COMMANDS_MAX
 CROSSING_EVERY = 10
 REFUSED_SHARE_MAX = 0.2
 PROGRESS_EVERY = 100_000

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 
 from app.auth.tokens import AccessTokens
+from app.dev.client import StreamSession
 from tests.database_roles import as_role
 from tests.engine_process import SECRETS, role_environment
 from tests.exchange import free_ports
@@ -55,9 +56,18 @@ class ReplicaProcess:
 
     async def call(self, method: str, path: str, body: object = None, *, account_id: int) -> httpx2.Response:
         """Send a request with an access token of an account."""
-        token, _ = self._tokens.issue(user_id=1, account_id=account_id, scopes=frozenset({"read", "trade"}))
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {self._token_of(account_id)}"}
         return await self.http.request(method, path, json=body, headers=headers)
+
+    async def session(self, account_id: int) -> StreamSession:
+        """Open a session of an account on the stream."""
+        stream = await StreamSession.connect(self.ws_url)
+        await stream.request("auth", token=self._token_of(account_id))
+        return stream
+
+    def _token_of(self, account_id: int) -> str:
+        token, _ = self._tokens.issue(user_id=1, account_id=account_id, scopes=frozenset({"read", "trade"}))
+        return token
 
     async def status(self) -> dict[str, Any]:
         """Return what `/v1/status` says."""

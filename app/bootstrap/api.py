@@ -140,8 +140,7 @@ def _services(settings: Settings, stack: AsyncExitStack, parts: _Parts) -> Servi
     users = DatabaseUserStore(database)
     origins = frozenset(origin for origin in settings.allowed_origins.split(",") if origin)
     limits = SessionLimits(messages_per_s=settings.stream_messages_per_s or None)
-    stream = StreamEndpoint(hub, orders, authenticator, allowed_origins=origins, limits=limits)
-    stack.push_async_callback(stream.stop)
+    stream = StreamEndpoint(hub, orders, authenticator, link.holds, allowed_origins=origins, limits=limits)
     return Services(
         shard=settings.shard,
         order_entry=orders,

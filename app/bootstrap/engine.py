@@ -32,6 +32,7 @@ from app.sequencer.clock import LeaderClock
 from app.sequencer.collector import spare_the_engine
 from app.sequencer.follower import STANDBY_POLL_S, Follower
 from app.sequencer.leadership import Elected, become_leader, keep_lock, keep_room
+from app.sequencer.leases import leases_of
 from app.sequencer.modes import LeaderModes
 from app.sequencer.publisher import Publisher
 from app.sequencer.quarantine import CRASHES_MAX, EngineCrashed, GuardedSequencer
@@ -178,12 +179,14 @@ async def _lead(
         )
         if state.epoch == 0:
             sequencer.execute(StartEpoch(epoch))
-        server = LinkServer(sequencer, settings.link_secret.get_secret_value().encode())
+        leases = leases_of(state, sequencer.execute)
+        server = LinkServer(sequencer, leases, settings.link_secret.get_secret_value().encode())
         watcher = LeaderLock(asyncpg_dsn(settings.database_url), settings.shard)
         paths = [path for path in settings.disk_paths.split(",") if path]
         helpers = [
             asyncio.create_task(publisher.run()),
             asyncio.create_task(_stop_when(stop, sequencer)),
+            asyncio.create_task(leases.run()),
             asyncio.create_task(watch_leader(modes, publisher, watcher, paths, server.tell_all)),
         ]
         await server.start(sock)

@@ -9,6 +9,7 @@ import msgspec
 
 from app.domain.enums import (
     AccountStatus,
+    DisconnectScope,
     InstrumentStatus,
     KillSwitchScope,
     ListKind,
@@ -130,8 +131,21 @@ class SetCancelAfter(BaseCommand, frozen=True, tag="set_cancel_after"):
     """Spare untriggered and reduce-only orders."""
 
 
+class GuardSession(BaseCommand, frozen=True, tag="guard_session"):
+    """Note what becomes of orders when a session is gone; a session that is guarded already gets these terms."""
+
+    account_id: int
+    session_id: str
+    scope: DisconnectScope | None
+    """None: nothing, the guard ends."""
+    grace_ns: int
+    """Time between the loss and the cancel."""
+    is_adopted: bool = False
+    """Refuse it unless the session is guarded still: another session takes it over."""
+
+
 class CloseSession(BaseCommand, frozen=True, tag="close_session"):
-    """Cancel what a session placed: its connection is gone and it asked for this."""
+    """End a session's guard and cancel what it was for: the session is gone and its grace is over."""
 
     account_id: int
     session_id: str
@@ -288,6 +302,7 @@ Command = (
     | PlaceList
     | CheckOrder
     | SetCancelAfter
+    | GuardSession
     | CloseSession
     | Tick
     | CreateAsset

@@ -132,6 +132,15 @@ class InstrumentStatus(StrEnum):
     CLOSED = "closed"
 
 
+class DisconnectScope(StrEnum):
+    """Whose orders are canceled when a session is gone."""
+
+    SESSION = "session"
+    """What the session placed."""
+    ACCOUNT = "account"
+    """All of the account's, when no session is left that asked for this."""
+
+
 class AccountStatus(StrEnum):
     """Whether an account may place orders."""
 

@@ -1,5 +1,7 @@
 """Who is asking: the result of authentication, the same for every transport."""
 
+from typing import NamedTuple
+
 import msgspec
 
 SCOPES = ("read", "trade", "transfer", "admin")
@@ -23,3 +25,10 @@ class Principal(msgspec.Struct, frozen=True):
     user_id: int | None = None
     expires_at_ms: int | None = None
     """When the credentials end, in Unix milliseconds; None is never."""
+
+
+class SessionKey(NamedTuple):
+    """A session of the stream: its name counts within its account."""
+
+    account_id: int
+    session_id: str

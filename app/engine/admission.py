@@ -9,7 +9,6 @@ from app.domain.enums import OrderType, Side, TimeInForce
 from app.engine.book import Book
 from app.engine.bounds import INTEGER_MAX
 from app.engine.limits import Gate, likeness, resolve
-from app.engine.positions import Turnover
 from app.engine.state import Account, State
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
@@ -69,8 +68,24 @@ def _keeps_limits(terms: PlaceOrder, account: Account, book: Book, state: State,
     turnover = position.turnover
     if turnover.day != state.day:
         turnover.begin_day(state.day)
-    if gate.is_counted and not _keeps_rates(terms, account, turnover, state, gate):
-        return False
+    if gate.is_counted:
+        # Few prints for many orders are looked at again.
+        counts = account.counts
+        assert counts is not None, f"account {account.account_id} has limits of rates and no counts"
+        if counts.second != state.second:
+            counts.begin_second(state.second)
+        if (
+            counts.messages >= gate.message_rate
+            or counts.rejections > gate.rejection_rate
+            or (gate.counts_symbols and counts.symbols.get(book.symbol, 0) >= gate.symbol_message_rate)
+            or (counts.accepted >= gate.order_trade_ratio * (turnover.prints or 1) and counts.day == state.day)
+        ):
+            return False
+        if gate.remembers_orders and terms.client_order_id is None:
+            counts.terms, counts.likeness = terms, likeness(terms)
+            accepted_ns = counts.recent.get(counts.likeness)
+            if accepted_ns is not None and state.timestamp_ns - accepted_ns < gate.duplicate_window_ns:
+                return False
     price, quantity = terms.price, terms.quantity
     assert price is not None, "only orders with a price are plain"
     notional = price * quantity * book.notional_unit
@@ -90,22 +105,3 @@ def _keeps_limits(terms: PlaceOrder, account: Account, book: Book, state: State,
         return True
     reference = book.last_price or book.reference_price() or price
     return abs(after) * reference * book.notional_unit <= gate.position_notional
-
-
-def _keeps_rates(terms: PlaceOrder, account: Account, turnover: Turnover, state: State, gate: Gate) -> bool:
-    """Return whether an order keeps the limits of what is counted; few prints for many orders are looked at again."""
-    counts = account.counts
-    assert counts is not None, f"account {account.account_id} has limits of rates and no counts"
-    if counts.second != state.second:
-        counts.begin_second(state.second)
-    if (
-        counts.messages >= gate.message_rate
-        or counts.rejections > gate.rejection_rate
-        or (gate.counts_symbols and counts.symbols.get(terms.symbol, 0) >= gate.symbol_message_rate)
-        or (counts.accepted >= gate.order_trade_ratio * (turnover.prints or 1) and counts.day == state.day)
-    ):
-        return False
-    if gate.remembers_orders and terms.client_order_id is None:
-        accepted_ns = counts.recent.get(likeness(terms))
-        return accepted_ns is None or state.timestamp_ns - accepted_ns >= gate.duplicate_window_ns
-    return True

@@ -4,11 +4,12 @@ Two engines with the same history give the same bytes, restored or not, so their
 state hash. A checkpoint is taken between batches only. Damaged bytes are refused.
 """
 
+from collections.abc import Callable
 from hashlib import blake2b
 
 import msgspec
 
-from app.domain.enums import ListKind, OrderStatus
+from app.domain.enums import DisconnectScope, ListKind, OrderStatus
 from app.domain.events import OrderState
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import Instrument
@@ -24,7 +25,7 @@ from app.engine.checkpoint_accounts import (
 from app.engine.links import Link, OrderList, link_of, pair
 from app.engine.phases import trail_of
 from app.engine.selection import MassCancel
-from app.engine.state import Account, Extras, Order, SeenMark, State, TransferDone
+from app.engine.state import Account, Extras, Order, SeenMark, SessionGuard, State, TransferDone
 from app.engine.timers import AUCTION_END, HALT_END
 from app.engine.triggers import BookTriggers, trigger_of, watermark_of
 from app.engine.uncross import Uncross
@@ -106,8 +107,15 @@ class _State(msgspec.Struct, array_like=True):
     """Of the orders above: id, kind, ids of all its orders, and lots that its parent traded; by id."""
 
 
+class _GuardedState(_State, array_like=True):
+    """A state with guarded sessions; without one it is written as `_State`, as it was before there were any."""
+
+    guards: list[tuple[int, str, DisconnectScope, int]] = []
+    """By account and session."""
+
+
 _encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(_State)
+_decoder = msgspec.msgpack.Decoder(_GuardedState)
 
 
 def state_hash(data: bytes) -> bytes:
@@ -118,8 +126,14 @@ def state_hash(data: bytes) -> bytes:
 def dump(state: State, engine_version: int) -> bytes:
     """Return the state as canonical bytes; the batch must be sealed."""
     assert not state.system, "expected a sealed batch"
+    guards = [
+        (account_id, session_id, *account.guards[session_id])
+        for account_id, account in sorted(state.accounts.items())
+        for session_id in sorted(account.guards)
+    ]
+    shape: Callable[..., _State] = _GuardedState if guards else _State
     return _encode(
-        _State(
+        shape(
             engine_version,
             state.sequence,
             state.epoch,
@@ -143,6 +157,7 @@ def dump(state: State, engine_version: int) -> bytes:
             state.mass_cancels,
             list(state.uncrossing.items()),
             _dump_lists(state),
+            *([guards] if guards else []),
         )
     )
 
@@ -162,7 +177,7 @@ def load(data: bytes, expected_hash: bytes, engine_version: int) -> State:
     return _restore(stored)
 
 
-def _restore(stored: _State) -> State:
+def _restore(stored: _GuardedState) -> State:
     state = State()
     state.sequence = stored.sequence
     state.epoch = stored.epoch
@@ -202,6 +217,8 @@ def _restore(stored: _State) -> State:
     _restore_triggers(state, stored)
     _restore_time(state, stored)
     state.killed = stored.killed
+    for account_id, session_id, scope, grace_ns in stored.guards:
+        state.accounts[account_id].guards[session_id] = SessionGuard(scope, grace_ns)
     holders: list[State | Book | Account] = [state, *state.books.values(), *state.accounts.values()]
     state.kills = sum(holder.killed for holder in holders)
     assert {EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID} <= state.accounts.keys()

@@ -12,7 +12,7 @@ from app.domain.enums import AccountStatus, RejectReason
 from app.domain.events import Rejection
 from app.domain.limits import LIMITS
 from app.engine.book import Book
-from app.engine.limits import Counts, Gate, counts_of, gate_of, likeness
+from app.engine.limits import NO_LIMIT, Counts, Gate, counts_of, gate_of, likeness
 from app.engine.positions import Position
 from app.engine.recorder import refuse
 from app.engine.state import Account, Order, State
@@ -138,9 +138,15 @@ def check_rates(state: State, account: Account, book: Book) -> Rejection | None:
     counts = counts_of(state, account)
     if counts is None:
         return None
-    gate = gate_of(state, account)
-    rejection = _first(rate_gauges(gate, counts, book.symbol), book)
-    counts.message(book.symbol, gate)
+    gate, symbol = gate_of(state, account), book.symbol
+    rejection = None
+    if (
+        counts.messages >= gate.message_rate
+        or counts.rejections > gate.rejection_rate
+        or counts.symbols.get(symbol, 0) >= gate.symbol_message_rate
+    ):
+        rejection = _first(rate_gauges(gate, counts, symbol), book)
+    counts.message(symbol, gate)
     return rejection
 
 
@@ -158,6 +164,9 @@ def ratio_gauge(state: State, account: Account) -> Gauge | None:
 
 def check_ratio(state: State, account: Account, book: Book) -> Rejection | None:
     """Refuse one order too many for the few prints they bring."""
+    counts, gate = account.counts, gate_of(state, account)
+    if counts is None or counts.accepted < RATIO_FREE_ORDERS or counts.accepted < gate.order_trade_ratio:
+        return None
     gauge = ratio_gauge(state, account)
     if gauge is None or gauge.actual <= RATIO_FREE_ORDERS or gauge.is_kept:
         return None
@@ -187,13 +196,41 @@ def check_duplicate(state: State, account: Account, book: Book, terms: PlaceOrde
 
 def check_open_orders(state: State, attempt: Attempt) -> Rejection | None:
     """Refuse one open order more than a limit."""
-    return _first(open_order_gauges(gate_of(state, attempt.account), attempt), attempt.book)
+    gate = gate_of(state, attempt.account)
+    if gate.is_plain and len(attempt.account.open_orders) + attempt.together <= gate.open_orders:
+        return None
+    return _first(open_order_gauges(gate, attempt), attempt.book)
 
 
 def check_exposure(state: State, attempt: Attempt) -> Rejection | None:
     """Refuse what would be worth too much: alone, open, today, as a position, or after today's loss."""
     gate = gate_of(state, attempt.account)
-    return None if gate.is_plain else _first(exposure_gauges(state, gate, attempt), attempt.book)
+    if gate.is_plain or _keeps_exposure(state, gate, attempt):
+        return None
+    return _first(exposure_gauges(state, gate, attempt), attempt.book)
+
+
+def _keeps_exposure(state: State, gate: Gate, attempt: Attempt) -> bool:
+    """Return whether no amount passes its limit, for a third of what the gauges cost, which say which one does."""
+    account, book, notional, amended = attempt.account, attempt.book, attempt.notional, attempt.amended
+    turnover = account.turnover(book.quote)
+    if turnover.day != state.day:
+        turnover.begin_day(state.day)
+    open_notional = turnover.open_notional + notional
+    if amended is not None:
+        shown = amended.state
+        open_notional -= (shown.quantity - shown.filled_quantity) * shown.price * book.notional_unit
+    if (
+        notional > gate.order_notional
+        or open_notional > gate.open_notional
+        or turnover.notional + open_notional > gate.daily_notional
+        or -turnover.profit > gate.daily_loss
+    ):
+        return False
+    if gate.position_notional == NO_LIMIT:
+        return True
+    worth = position_worth(attempt)
+    return worth is None or worth <= gate.position_notional
 
 
 def open_order_gauges(gate: Gate, attempt: Attempt) -> Iterator[Gauge]:

@@ -37,6 +37,7 @@ from app.engine.orders import OrderDesk
 from app.engine.phases import Phases
 from app.engine.recorder import Recorder
 from app.engine.reduce_only import trim
+from app.engine.sessions import Sessions
 from app.engine.state import State
 from app.engine.timekeeper import Timekeeper
 from app.engine.timers import AUCTION_END, CANCEL_AFTER, EXPIRY, HALT_END
@@ -85,6 +86,7 @@ class Engine:
         children = self._children = Children(parts)
         triggers = TriggerQueue(parts, children)
         mass_cancels = MassCancels(self.state, matcher, self._recorder)
+        sessions = Sessions(self.state, mass_cancels)
         switches = DeadMansSwitches(self.state, mass_cancels, self._recorder)
         auctions = self._auctions = Auctions(self.state, phases, matcher, self._recorder)
         instruments = Instruments(self.state, phases, auctions, mass_cancels, self._recorder)
@@ -106,7 +108,8 @@ class Engine:
             commands.CancelOrder: desk.cancel,
             commands.AmendOrder: amends.amend,
             commands.CancelAll: mass_cancels.cancel_all,
-            commands.CloseSession: mass_cancels.close_session,
+            commands.GuardSession: sessions.guard,
+            commands.CloseSession: sessions.close,
             commands.SetCancelAfter: switches.set,
             commands.SetKillSwitch: KillSwitches(self.state, mass_cancels, self._recorder).set,
             commands.Tick: self._timekeeper.tick,

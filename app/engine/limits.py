@@ -79,7 +79,18 @@ class Gate:
 class Counts:
     """What an account did in this second and today, as far as a limit asks."""
 
-    __slots__ = ("accepted", "day", "executions", "messages", "recent", "rejections", "second", "symbols")
+    __slots__ = (
+        "accepted",
+        "day",
+        "executions",
+        "likeness",
+        "messages",
+        "recent",
+        "rejections",
+        "second",
+        "symbols",
+        "terms",
+    )
 
     def __init__(self) -> None:
         self.second = -1
@@ -96,6 +107,9 @@ class Counts:
         """Orders and amends."""
         self.recent: dict[Likeness, int] = {}
         """When an order without client_order_id was accepted last, by what it was; the oldest first."""
+        self.terms: PlaceOrder | None = None
+        """Whose likeness was made last: it is asked for when an order is checked, and again when it is accepted."""
+        self.likeness: Likeness | None = None
 
     def begin_second(self, second: int) -> None:
         """Let another second be this one."""
@@ -115,7 +129,8 @@ class Counts:
             self.day, self.accepted = state.day, 0
         self.accepted += 1
         if gate.remembers_orders and terms is not None and terms.client_order_id is None:
-            key, recent = likeness(terms), self.recent
+            key = self.likeness if self.terms is terms and self.likeness is not None else likeness(terms)
+            recent = self.recent
             recent.pop(key, None)
             recent[key] = state.timestamp_ns
             if len(recent) > RECENT_ORDERS_MAX:

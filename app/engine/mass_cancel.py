@@ -6,7 +6,7 @@ served first, until nothing is left of it.
 
 from collections.abc import Iterable
 
-from app.domain.commands import CancelAll, CloseSession
+from app.domain.commands import CancelAll
 from app.domain.enums import OrderReason, RejectReason
 from app.domain.outcomes import Outcome
 from app.engine.matching import COMMAND_ORDER_OPERATIONS_MAX, Matcher
@@ -19,7 +19,7 @@ SLICE_ORDERS_MAX = 1_000
 
 
 class MassCancels:
-    """Executes cancel_all and close_session, and is the Ticks' queue of longer ones."""
+    """Executes cancel_all, and is the Ticks' queue of longer ones."""
 
     __slots__ = ("_matcher", "_plan", "_recorder", "_state")
 
@@ -37,18 +37,10 @@ class MassCancels:
         symbols = None if command.symbol is None else (command.symbol,)
         filters = command.side, command.label, command.session_id, command.order_list_id
         selection = Selection(command.account_id, symbols, *filters)
-        return self._answer(selection, OrderReason.CANCEL_ALL)
-
-    def close_session(self, command: CloseSession) -> Outcome:
-        """Cancel what a session placed."""
-        selection = Selection(command.account_id, session_id=command.session_id)
-        return self._answer(selection, OrderReason.DISCONNECT)
-
-    def _answer(self, selection: Selection, reason: OrderReason) -> Outcome:
         state = self._state
         if selection.account_id not in state.accounts:
             return Outcome(state.sequence, state.timestamp_ns, refuse(RejectReason.NOT_FOUND))
-        canceled = self.cancel(selection, reason)
+        canceled = self.cancel(selection, OrderReason.CANCEL_ALL)
         return Outcome(state.sequence, state.timestamp_ns, orders=tuple([order.snapshot() for order in canceled]))
 
     # ---- at once and in slices ---------------------------------------------------------------

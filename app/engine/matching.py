@@ -92,7 +92,10 @@ class Matcher:
             else:
                 if taker.extras is not None and taker.extras.link is not None:
                     self.links.before_print(taker)
+                met = self.met
                 self._sweep(taker, opposite)
+                # Two modules that disagree about who trades with whom must not go round for ever.
+                assert self.met > met, f"order {taker.order_id} meets order {maker.order_id} and nothing happens"
 
     def _sweep(self, taker: Order, opposite: BookSide) -> None:
         """Trade with one plain maker after the other until something else than a trade is next.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from app.domain.commands import PlaceOrder
-from app.domain.enums import AccountStatus, OrderReason, OrderStatus, Side
+from app.domain.enums import AccountStatus, DisconnectScope, OrderReason, OrderStatus, Side
 from app.domain.events import AccountUpdated, OrderState, PrivateEvent, SystemEvent
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID, FIRST_ACCOUNT_ID
 from app.domain.limits import OPEN_ORDERS_DEFAULT, RATE_WINDOW_NS
@@ -65,6 +65,13 @@ class CancelAfter(NamedTuple):
     keep_protective: bool
 
 
+class SessionGuard(NamedTuple):
+    """What a session asked for in case that it is gone."""
+
+    scope: DisconnectScope
+    grace_ns: int
+
+
 class Account:
     """Owner of balances and orders."""
 
@@ -75,6 +82,7 @@ class Account:
         "client_ids",
         "counts",
         "gate",
+        "guards",
         "is_restrained",
         "killed",
         "limits",
@@ -117,6 +125,8 @@ class Account:
         self.killed = False
         """Whether its kill switch is on."""
         self.cancel_after: CancelAfter | None = None
+        self.guards: dict[str, SessionGuard] = {}
+        """By session."""
         self.seq = 0
         """Last account_seq given."""
         self.balances: dict[str, Balance] = {}

@@ -40,6 +40,11 @@ class BatchPlan:
                 self._refused[index] = error
         self.commands = tuple(commands)
 
+    @property
+    def refused_codes(self) -> list[str]:
+        """Return the codes of the orders that were not sent."""
+        return [error.code for error in self._refused.values()]
+
     def take(self, outcome: Outcome) -> None:
         """Take the engine's answer to what was sent."""
         self._outcome = outcome

@@ -11,16 +11,16 @@ from app.domain.commands import (
     CancelAll,
     CancelOrder,
     CheckOrder,
-    CloseSession,
     Command,
+    GuardSession,
     PlaceBatch,
     PlaceList,
     PlaceOrder,
     SetCancelAfter,
 )
-from app.domain.enums import Side
+from app.domain.enums import DisconnectScope, Side
 from app.domain.events import Rejection
-from app.domain.identity import Principal
+from app.domain.identity import Principal, SessionKey
 from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
 from app.errors import ApiError
@@ -42,18 +42,21 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _timed(call: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Count how long an order call takes, refused ones as well."""
+def _measured(call: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Count how long an order call takes, refused ones as well, and each refusal by its code."""
 
     @wraps(call)
-    async def timed(*arguments: P.args, **members: P.kwargs) -> R:
+    async def measured(*arguments: P.args, **members: P.kwargs) -> R:
         started = monotonic()
         try:
             return await call(*arguments, **members)
+        except ApiError as error:
+            metrics.ORDERS.labels(error.code).inc()
+            raise
         finally:
             TIMES[Stage.GATEWAY].add(monotonic() - started)
 
-    return timed
+    return measured
 
 
 class OrderGateway:
@@ -64,7 +67,7 @@ class OrderGateway:
         self._instruments = instruments
         self._acknowledged: OrderedDict[int, int] = OrderedDict()
 
-    @_timed
+    @_measured
     async def place(
         self, principal: Principal, request: schemas.PlaceOrderRequest, *, session_id: str | None = None
     ) -> schemas.PlacedOrder:
@@ -74,7 +77,7 @@ class OrderGateway:
         outcome = await self._submit(principal, command, session_id, deadline_left_ms([request.deadline]))
         return placed_order(outcome, instrument)
 
-    @_timed
+    @_measured
     async def cancel(
         self,
         principal: Principal,
@@ -92,7 +95,7 @@ class OrderGateway:
         members = order_members(outcome, self._of(outcome))
         return schemas.CanceledOrder(**members)  # type: ignore[arg-type]  # members match by construction, tested
 
-    @_timed
+    @_measured
     async def amend(
         self,
         principal: Principal,
@@ -107,7 +110,7 @@ class OrderGateway:
         members = order_members(outcome, self._of(outcome))
         return schemas.AmendedOrder(**members, priority=outcome.priority)  # type: ignore[arg-type]  # members match by construction, tested
 
-    @_timed
+    @_measured
     async def cancel_all(
         self,
         principal: Principal,
@@ -128,7 +131,7 @@ class OrderGateway:
         outcome = await self._submit(principal, command, session_id)
         return schemas.CanceledOrders(engine_seq=outcome.engine_seq, canceled=self._shapes(outcome))
 
-    @_timed
+    @_measured
     async def place_batch(
         self, principal: Principal, request: schemas.BatchRequest, *, session_id: str | None = None
     ) -> schemas.PlacedBatch:
@@ -138,9 +141,11 @@ class OrderGateway:
             deadline_ms = deadline_left_ms([order.deadline for order in request.orders])
             command = PlaceBatch(principal.account_id, plan.commands, request.atomic)
             plan.take(await self._submit(principal, command, session_id, deadline_ms))
+        for code in plan.refused_codes:
+            metrics.ORDERS.labels(code).inc()
         return plan.answer(self._instruments)
 
-    @_timed
+    @_measured
     async def place_list(
         self, principal: Principal, request: schemas.OrderListRequest, *, session_id: str | None = None
     ) -> schemas.PlacedList:
@@ -157,18 +162,23 @@ class OrderGateway:
             engine_seq=outcome.engine_seq,
         )
 
-    @_timed
+    @_measured
     async def check(self, principal: Principal, request: schemas.PlaceOrderRequest) -> schemas.CheckedOrder:
         """Run every check of an order without placing it."""
         command = CheckOrder(self._terms(principal, request, session_id=None))
         outcome = await self._submit(principal, command, None, deadline_left_ms([request.deadline]))
         return checked_order(outcome, self._instruments, self._instrument(principal, request.symbol))
 
-    async def close_session(self, account_id: int, session_id: str) -> None:
-        """Cancel what a session placed."""
-        await self._link.submit(CloseSession(account_id, session_id))
+    async def guard_session(
+        self, key: SessionKey, scope: DisconnectScope | None, grace_ms: int, *, is_adopted: bool = False
+    ) -> None:
+        """Have orders canceled so long after a session is gone, or no more."""
+        command = GuardSession(*key, scope, grace_ms * NS_PER_MS, is_adopted)
+        outcome = await self._link.submit(command, session_id=key.session_id)
+        if outcome.rejection is not None:
+            raise rejection_error(outcome.rejection, self._instruments, None)
 
-    @_timed
+    @_measured
     async def cancel_after(
         self, principal: Principal, request: schemas.CancelAfterRequest, *, session_id: str | None = None
     ) -> schemas.CancelAfter:
@@ -230,14 +240,9 @@ class OrderGateway:
         started = monotonic()
         try:
             outcome = await self._link.submit(command, session_id=session_id, deadline_ms=deadline_ms)
-        except ApiError as error:
-            metrics.ORDERS.labels(error.code).inc()
-            raise
         finally:
             TIMES[Stage.LINK].add(monotonic() - started)
         self.acknowledge(principal.account_id, outcome.engine_seq)
-        for code in _codes_of(outcome):
-            metrics.ORDERS.labels(code).inc()
         if outcome.rejection is not None:
             symbol = symbol_of(command)
             instrument = outcome.instrument if symbol is None else self._instruments.get(symbol)
@@ -245,6 +250,8 @@ class OrderGateway:
             if refusal.field == "orders" and isinstance(command, PlaceList):
                 refusal.detail = NO_LIST
             raise refusal
+        for code in _codes_of(outcome):
+            metrics.ORDERS.labels(code).inc()
         return outcome
 
 
@@ -261,7 +268,7 @@ def symbol_of(command: Command) -> str | None:
 
 
 def _codes_of(outcome: Outcome) -> list[str]:
-    """Return the labels under which an outcome is counted: one for each order of a batch."""
+    """Return the labels under which an outcome that is no refusal is counted: one for each order of a batch."""
     parts = outcome.results or (outcome,)
     return [_code_of(part.rejection, is_duplicate=part.duplicate) for part in parts]
 

@@ -47,6 +47,7 @@ from app.link.frames import (
     leader_proof,
     replica_proof,
 )
+from app.link.holds import Holds
 from app.link.pending import Pending, is_cancel
 from app.link.resending import resendable
 from app.protocol.modes import Finding
@@ -100,6 +101,8 @@ class LinkClient:
         """Committed head that the leader last told."""
         self.findings: tuple[Finding, ...] = ()
         """What the leader last said is wrong around it."""
+        self.holds = Holds()
+        """Guarded sessions of this replica."""
 
     @property
     def connected(self) -> bool:
@@ -308,6 +311,9 @@ class LinkClient:
         self._tells_standings = welcome.tells_standings
         self._breaker.succeed()
         self._ready.set()
+        assert self._link is not None
+        # First of all: what is resent may come of a session that this leader must know.
+        self.holds.attach(self._link.send)
         for request_id, pending in list(self._pending.items()):
             if pending.command is not None:
                 self._write(request_id, pending)
@@ -358,6 +364,7 @@ class LinkClient:
     def _lose(self) -> None:
         """Settle what was sent on a lost link: keep what may be resent once, fail the rest, and every question."""
         self._link = None
+        self.holds.detach()
         self.findings = ()
         self._ready.clear()
         loop = self._loop

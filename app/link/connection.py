@@ -1,4 +1,4 @@
-"""A replica's one connection to a leader: bytes to messages and back, nothing about what they mean."""
+"""A replica's connection to a leader: frames both ways, written once a turn of the loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,9 +13,9 @@ log = structlog.get_logger(__name__)
 
 
 class Link(asyncio.Protocol):
-    """One connection to a leader; it reports what it hears."""
+    """One connection to a leader; it hands on what it hears."""
 
-    def __init__(self, on_reply: "Callable[[Link, Reply], None]") -> None:
+    def __init__(self, on_reply: Callable[["Link", Reply], None]) -> None:
         self._on_reply = on_reply
         self._reader = FrameReader(REPLY_BYTES_MAX)
         self.transport: asyncio.Transport | None = None
@@ -31,7 +31,7 @@ class Link(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """Hand every message to who listens; anything unreadable ends the connection."""
+        """Hand every message on; anything unreadable ends the connection."""
         self.heard = self._loop.time()
         try:
             for body in self._reader.feed(data):

@@ -11,6 +11,8 @@ from hashlib import sha256
 
 import msgspec
 
+from app.domain.enums import DisconnectScope
+from app.domain.identity import SessionKey
 from app.domain.outcomes import Outcome
 from app.domain.standing import AccountStanding
 from app.errors import LinkError
@@ -29,6 +31,10 @@ SILENCE_MAX_S = 1.75
 DEADLINE_DEFAULT_MS = 5_000
 BUSY_RETRY_MS = 100
 """When a client that was refused for a full queue may come back."""
+HELD_MAX = 100_000
+"""Guarded sessions that a replica may have."""
+HELD_CHUNK = 1_000
+"""Of these, how many travel in one frame."""
 
 _LENGTH = struct.Struct(">I")
 
@@ -72,6 +78,28 @@ class Submit(_Message, frozen=True, tag="submit"):
     deadline_ms: int
     attempt: int
     command: bytes
+
+
+class HeldSession(_Message, frozen=True, tag="held"):
+    """A guarded session, and what it asked for."""
+
+    account_id: int
+    session_id: str
+    scope: DisconnectScope
+    grace_ms: int
+
+
+class Hold(_Message, frozen=True, tag="hold"):
+    """The replica has sockets of these sessions; `is_again` if an earlier link may have told it before."""
+
+    sessions: tuple[HeldSession, ...]
+    is_again: bool
+
+
+class Release(_Message, frozen=True, tag="release"):
+    """The replica has no socket of these sessions any more."""
+
+    sessions: tuple[SessionKey, ...]
 
 
 class BookRequest(_Message, frozen=True, tag="book"):
@@ -154,7 +182,7 @@ class StandingAnswer(_Message, frozen=True, tag="standing_answer"):
     standing: AccountStanding | None
 
 
-Request = Hello | Submit | BookRequest | StatusRequest | StandingRequest | Beat
+Request = Hello | Submit | Hold | Release | BookRequest | StatusRequest | StandingRequest | Beat
 Reply = Challenge | Welcome | Answer | Refusal | BookAnswer | StatusAnswer | StandingAnswer | Beat
 
 _encoder = msgspec.msgpack.Encoder()

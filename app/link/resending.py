@@ -8,6 +8,7 @@ from app.domain.commands import (
     CloseSession,
     Command,
     Deposit,
+    GuardSession,
     PlaceBatch,
     PlaceList,
     PlaceOrder,
@@ -39,4 +40,7 @@ def resendable(command: Command) -> bool:
         return bool(command.orders) and command.orders[0].client_order_id is not None
     if isinstance(command, AmendOrder):
         return command.if_version is not None
+    if isinstance(command, GuardSession):
+        # Ending a guard that was taken over succeeds once.
+        return command.scope is not None or not command.is_adopted
     return isinstance(command, _REPEATABLE)

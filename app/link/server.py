@@ -7,10 +7,12 @@ import asyncio
 import hmac
 import os
 import socket
+from collections.abc import Iterable
 from typing import Protocol, cast
 
 import structlog
 
+from app.domain.identity import SessionKey
 from app.errors import LinkError
 from app.link.frames import (
     BEAT_INTERVAL_S,
@@ -23,8 +25,11 @@ from app.link.frames import (
     BookRequest,
     Challenge,
     FrameReader,
+    HeldSession,
     Hello,
+    Hold,
     Refusal,
+    Release,
     Reply,
     StandingRequest,
     StatusRequest,
@@ -75,11 +80,25 @@ class Leader(Protocol):
         """Answer how an account stands once that is committed, or refuse."""
 
 
+class SessionLeases(Protocol):
+    """Who judges whether a guarded session still has a replica; a connection is its replica's lease."""
+
+    def hold(self, link: "Connection", sessions: Iterable[HeldSession], *, is_again: bool) -> None:
+        """Note sessions that a replica has sockets of. Raises LinkError if they are too many."""
+
+    def release(self, link: "Connection", keys: Iterable[SessionKey]) -> None:
+        """Note sessions that a replica has no socket of any more."""
+
+    def lose(self, link: "Connection", silent_s: float) -> None:
+        """Note the end of a connection on which nothing was heard for so long."""
+
+
 class Connection(asyncio.Protocol):
     """One replica."""
 
-    def __init__(self, leader: Leader, secret: bytes, connections: set["Connection"]) -> None:
+    def __init__(self, leader: Leader, leases: SessionLeases, secret: bytes, connections: set["Connection"]) -> None:
         self._leader = leader
+        self._leases = leases
         self._secret = secret
         self._connections = connections
         self._reader = FrameReader(REQUEST_BYTES_MAX)
@@ -107,6 +126,7 @@ class Connection(asyncio.Protocol):
         """Forget the replica; commands it sent run on, their answers go nowhere."""
         self._connections.discard(self)
         self._transport = None
+        self._leases.lose(self, self._loop.time() - self._heard)
         if self._timer is not None:
             self._timer.cancel()
 
@@ -161,6 +181,10 @@ class Connection(asyncio.Protocol):
             self._greet(message)
         elif isinstance(message, Submit):
             self._leader.submit(message, self)
+        elif isinstance(message, Hold):
+            self._leases.hold(self, message.sessions, is_again=message.is_again)
+        elif isinstance(message, Release):
+            self._leases.release(self, message.sessions)
         elif isinstance(message, BookRequest):
             self.send(BookAnswer(message.request_id, self._leader.book(message.symbol)))
         elif isinstance(message, StatusRequest):
@@ -204,8 +228,9 @@ class Connection(asyncio.Protocol):
 class LinkServer:
     """Listens for replicas."""
 
-    def __init__(self, leader: Leader, secret: bytes) -> None:
+    def __init__(self, leader: Leader, leases: SessionLeases, secret: bytes) -> None:
         self._leader = leader
+        self._leases = leases
         self._secret = secret
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
@@ -214,7 +239,7 @@ class LinkServer:
         """Serve on a bound socket."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self._leader, self._secret, self._connections), sock=sock
+            lambda: Connection(self._leader, self._leases, self._secret, self._connections), sock=sock
         )
 
     def tell_all(self) -> None:

@@ -4,11 +4,13 @@ Facts (events, fills, trades) are all kept, in order. Of states (orders, balance
 newest counts, because nothing reads the tables between the rows of one transaction.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
 
 import msgspec
 
+from app.domain.enums import OrderReason, SelfTradePrevention
 from app.domain.events import (
     AccountOpened,
     AccountUpdated,
@@ -18,7 +20,9 @@ from app.domain.events import (
     FundsTransferred,
     InstrumentListed,
     LimitsSet,
+    OrderCanceled,
     OrderEvent,
+    OrderExpired,
     OrderFilled,
     OrderPartiallyFilled,
     OrderState,
@@ -26,6 +30,7 @@ from app.domain.events import (
     PrivateEvent,
     SystemEvent,
     TradeExecuted,
+    TradePrevented,
 )
 from app.domain.instrument import Instrument
 from app.errors import JournalDamaged
@@ -73,6 +78,10 @@ class Changes:
         """New account, time of its batch."""
         self.account_updates: dict[int, AccountUpdated] = {}
         """Newest settings by account."""
+        self.ended: Counter[OrderReason] = Counter()
+        """Orders that were canceled or expired, by reason."""
+        self.prevented: Counter[SelfTradePrevention] = Counter()
+        """Matches of one owner's orders, by mode."""
 
     def add(self, row: JournalRow) -> None:
         """Add the events of the next row."""
@@ -101,10 +110,14 @@ class Changes:
             self.orders[event.order.order_id] = event.order
             if isinstance(event, OrderPartiallyFilled | OrderFilled):
                 self.fills.append((event, at_ns))
+            elif isinstance(event, OrderCanceled | OrderExpired) and event.order.reason is not None:
+                self.ended[event.order.reason] += 1
         elif isinstance(event, BalanceChanged):
             self.balances[account_id, event.asset] = event
         elif isinstance(event, PositionChanged):
             self.positions[account_id, event.symbol] = event
+        elif isinstance(event, TradePrevented):
+            self.prevented[event.mode] += 1
 
     def _add_system(self, fact: SystemEvent, at_ns: int) -> None:
         match fact:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from app import metrics
 from app.domain.instrument import Instrument
 from app.projections.changes import Changes, changes_of
 from app.projections.facts import facts_of
@@ -92,6 +93,7 @@ class CoreProjector:
         for symbol, event in changes.instruments.items():
             self._listed[symbol] = event.instrument
         self._known = reached
+        _count(changes)
         return reached.last_seq
 
     async def close(self) -> None:
@@ -127,3 +129,11 @@ class CoreProjector:
             for table, columns, rows in facts_of(changes, self._shard):
                 await connection.copy_records_to_table(table, columns=columns, records=rows)
         return True
+
+
+def _count(changes: Changes) -> None:
+    """Report what the rows did to orders without their owners' wish."""
+    for reason, orders in changes.ended.items():
+        metrics.ORDERS_ENDED.labels(reason.value).inc(orders)
+    for mode, matches in changes.prevented.items():
+        metrics.TRADES_PREVENTED.labels(mode.value).inc(matches)

@@ -132,10 +132,10 @@ class CancelAfter(ClientMessage, frozen=True, tag="cancel_after"):
 class SessionMessage(ClientMessage, frozen=True, tag="session"):
     """Say what becomes of this session's orders when its socket is gone; a member left out stays as it is."""
 
-    cancel_on_disconnect: Literal["off", "session"] | None = None
+    cancel_on_disconnect: Literal["off", "session", "account"] | None = None
     grace_ms: Annotated[int, Meta(ge=0, le=GRACE_MS_MAX)] | None = None
     adopt: Annotated[str, Meta(max_length=64)] | None = None
-    """A lost session of the account whose orders this one takes over."""
+    """A guarded session of the account whose orders this one takes over."""
 
 
 OrderMessage = OrderPlace | OrderBatch | OrderCancel | OrderAmend | OrderCancelAll | CancelAfter

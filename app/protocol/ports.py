@@ -9,9 +9,9 @@ from typing import Protocol
 import msgspec
 
 from app.domain.commands import Command
-from app.domain.enums import Side
+from app.domain.enums import DisconnectScope, Side
 from app.domain.events import BookLevels
-from app.domain.identity import Principal
+from app.domain.identity import Principal, SessionKey
 from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
 from app.domain.standing import AccountStanding
@@ -88,6 +88,19 @@ class Standings(Protocol):
         """
 
 
+class SessionHolds(Protocol):
+    """Tells whoever leads which guarded sessions this replica has sockets of."""
+
+    def hold(self, key: SessionKey, scope: DisconnectScope, grace_ms: int) -> None:
+        """Count a socket that answers for a session; told before what is submitted later. Raises ApiError."""
+
+    def change(self, key: SessionKey, scope: DisconnectScope, grace_ms: int) -> None:
+        """Note what a held session asks for now."""
+
+    def release(self, key: SessionKey) -> None:
+        """Count one socket less: without any its grace begins."""
+
+
 class Instruments(Protocol):
     """A replica's view of the listed instruments and assets, fed by system events."""
 
@@ -149,8 +162,13 @@ class OrderEntry(Protocol):
     async def check(self, principal: Principal, request: schemas.PlaceOrderRequest) -> schemas.CheckedOrder:
         """Run every check of an order without placing it."""
 
-    async def close_session(self, account_id: int, session_id: str) -> None:
-        """Cancel what a session placed."""
+    async def guard_session(
+        self, key: SessionKey, scope: DisconnectScope | None, grace_ms: int, *, is_adopted: bool = False
+    ) -> None:
+        """Have orders canceled so long after a session is gone, or no more (None); the account is the key's.
+
+        An adopted session is refused with `not_found` unless it is guarded still.
+        """
 
     async def cancel_after(
         self, principal: Principal, request: schemas.CancelAfterRequest, *, session_id: str | None = None

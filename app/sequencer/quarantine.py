@@ -86,6 +86,14 @@ class GuardedSequencer(Sequencer):
                 self._worker = asyncio.create_task(self._work(), name="quarantine")
                 self._worker.add_done_callback(self._end_with_worker)
 
+    def execute(self, command: Command) -> None:
+        """Queue a command of our own, unless it is quarantined: every leader would come to it again."""
+        data = encode(command)
+        if self._crashes.get(fingerprint_of(command, data), 0) >= CRASHES_MAX:
+            log.error("own_command_quarantined", command=data.hex())
+            return
+        super().execute(command)
+
     async def run(self) -> None:
         """Lead until stopped. Raises EngineCrashed too: then the command that did it is written down."""
         forgetting = asyncio.get_running_loop().call_later(SUSPECTS_WATCHED_S, self._forget_suspects)

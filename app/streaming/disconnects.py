@@ -1,95 +1,107 @@
-"""Cancel on disconnect: what a session placed is canceled when its socket is gone and stays gone.
+"""Cancel on disconnect: what one socket asked for, kept by the engine, and its sign of life, kept by the link.
 
-A session asks for it. Once its socket is lost, its orders live on for the grace it named; a new session of
-the account on this replica may adopt them meanwhile. What the engine does not take yet is tried again.
+Here nothing is canceled and no time is measured: the leader does both, whatever becomes of this replica. A session is
+announced before it is guarded, so that its leader never sees a guard without a socket.
 """
 
-import asyncio
-import logging
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from app.domain.enums import DisconnectScope
+from app.domain.identity import Principal, SessionKey
 from app.errors import ApiError
-from app.protocol.ports import OrderEntry
+from app.protocol.messages import SessionMessage
+from app.protocol.ports import OrderEntry, SessionHolds
 
 GRACE_MS_DEFAULT = 10_000
-ADOPTED_MAX = 100
-"""Sessions whose orders one session answers for, its own included."""
-RETRY_FIRST_S = 0.1
-RETRY_MAX_S = 2.0
-STOP_S = 3.0
-"""How long a replica that stops tries to have the engine cancel what waits."""
-
-_log = logging.getLogger(__name__)
+ANSWERED_MAX = 100
+"""Sessions whose orders one socket answers for, its own included."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Guard:
-    """What one session asked for: whose orders to cancel, of which sessions, and how long after its end."""
+@dataclass
+class _Terms:
+    """What a socket asked for on behalf of one account."""
 
-    account_id: int
-    grace_ms: int
-    session_ids: set[str]
+    scope: DisconnectScope | None = None
+    grace_ms: int = GRACE_MS_DEFAULT
+    keys: list[SessionKey] = field(default_factory=list)
+    """Sessions that it answers for."""
 
 
-class Disconnects:
-    """The guards of lost sessions of one replica."""
+class SessionGuard:
+    """The guards of one socket: of its own session, and of those that it adopted."""
 
-    def __init__(self, entry: OrderEntry) -> None:
+    def __init__(self, entry: OrderEntry, holds: SessionHolds, session_id: str) -> None:
         self._entry = entry
-        self._adoptable: dict[str, tuple[Guard, asyncio.Task[None]]] = {}
-        """Guards in their grace, by every session that each answers for."""
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping = asyncio.Event()
+        self._holds = holds
+        self._session_id = session_id
+        self._terms: dict[int, _Terms] = {}
+        """By account: who logs in as another one still answers for what the first one placed."""
 
-    def lose(self, guard: Guard) -> None:
-        """Cancel what a guard answers for when its grace is over, unless it is adopted before."""
-        task = asyncio.get_running_loop().create_task(self._fire(guard))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        for session_id in guard.session_ids:
-            self._adoptable[session_id] = guard, task
+    async def change(self, principal: Principal, message: SessionMessage) -> None:
+        """Do what a client asked for; what it left out stays as it is. Raises ApiError."""
+        account_id, wanted = principal.account_id, message.cancel_on_disconnect
+        terms = self._terms.get(account_id, _Terms())
+        scope = terms.scope
+        if wanted is not None:
+            scope = None if wanted == "off" else DisconnectScope(wanted)
+        if scope is DisconnectScope.ACCOUNT and principal.symbols is not None:
+            detail = "these credentials are limited to instruments: they cannot cancel all of the account's orders"
+            raise ApiError("forbidden", detail, field="cancel_on_disconnect")
+        grace_ms = terms.grace_ms if message.grace_ms is None else message.grace_ms
+        if message.adopt is not None:
+            await self._adopt(SessionKey(account_id, message.adopt), scope, grace_ms)
+        if scope is None:
+            await self._end(account_id)
+            return
+        is_changed = (scope, grace_ms) != (terms.scope, terms.grace_ms)
+        for key in dict.fromkeys((SessionKey(account_id, self._session_id), *terms.keys)):
+            if is_changed or key not in terms.keys:
+                await self._guard(key, scope, grace_ms)
+        kept = self._terms.setdefault(account_id, _Terms())
+        kept.scope, kept.grace_ms = scope, grace_ms
 
-    def adopt(self, session_id: str, account_id: int) -> set[str]:
-        """Take over a lost session of the account; returns the sessions it answered for. Raises ApiError."""
-        guard, task = self._adoptable.get(session_id, (None, None))
-        if guard is None or task is None or guard.account_id != account_id:
-            raise ApiError("not_found", "No lost session of this id waits on this replica.", field="adopt")
-        self._forget(guard)
-        task.cancel()
-        return guard.session_ids
+    def lose(self) -> None:
+        """The socket is gone: from now on the leader counts."""
+        for terms in self._terms.values():
+            for key in terms.keys:
+                self._holds.release(key)
+        self._terms.clear()
 
-    async def stop(self) -> None:
-        """Cancel at once what waits: nobody could adopt it any more."""
-        self._stopping.set()
-        tasks = list(self._tasks)
-        if tasks:
-            await asyncio.wait(tasks, timeout=STOP_S)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _fire(self, guard: Guard) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), guard.grace_ms / 1000)
-        # From here on it is too late to adopt: some of the orders may be gone.
-        self._forget(guard)
-        for session_id in sorted(guard.session_ids):
-            await self._cancel(guard.account_id, session_id)
-
-    async def _cancel(self, account_id: int, session_id: str) -> None:
-        pause_s = RETRY_FIRST_S
-        while True:
+    async def _adopt(self, key: SessionKey, scope: DisconnectScope | None, grace_ms: int) -> None:
+        """Answer for a session of the account from now on; without a scope its orders simply stay."""
+        if scope is None:
+            self._holds.hold(key, DisconnectScope.SESSION, grace_ms)
             try:
-                await self._entry.close_session(account_id, session_id)
-            except Exception as fault:
-                # Whatever it was: the orders must not stay because of it.
-                _log.warning("the orders of session %s are not canceled yet: %r", session_id, fault)
-            else:
-                return
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, RETRY_MAX_S)
+                await self._entry.guard_session(key, None, grace_ms, is_adopted=True)
+            finally:
+                self._holds.release(key)
+        else:
+            await self._guard(key, scope, grace_ms, is_adopted=True)
 
-    def _forget(self, guard: Guard) -> None:
-        for session_id in guard.session_ids:
-            self._adoptable.pop(session_id, None)
+    async def _guard(self, key: SessionKey, scope: DisconnectScope, grace_ms: int, *, is_adopted: bool = False) -> None:
+        """Hold a session and have the engine note its terms; if that fails, everything is as it was."""
+        terms = self._terms.setdefault(key.account_id, _Terms())
+        is_new = key not in terms.keys
+        if is_new:
+            if sum(len(each.keys) for each in self._terms.values()) >= ANSWERED_MAX:
+                raise ApiError("invalid_request", "This session answers for too many others.", field="adopt")
+            self._holds.hold(key, scope, grace_ms)
+            terms.keys.append(key)
+        try:
+            await self._entry.guard_session(key, scope, grace_ms, is_adopted=is_adopted)
+        except ApiError:
+            if is_new:
+                terms.keys.remove(key)
+                self._holds.release(key)
+            raise
+        self._holds.change(key, scope, grace_ms)
+
+    async def _end(self, account_id: int) -> None:
+        terms = self._terms.get(account_id)
+        if terms is None:
+            return
+        for key in list(terms.keys):
+            await self._entry.guard_session(key, None, 0)
+            terms.keys.remove(key)
+            self._holds.release(key)
+        terms.scope = None

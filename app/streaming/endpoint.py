@@ -17,9 +17,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from app import metrics
 from app.errors import ApiError
 from app.protocol.messages import encode_frame
-from app.protocol.ports import Authenticator, OrderEntry
+from app.protocol.ports import Authenticator, OrderEntry, SessionHolds
 from app.protocol.problems import problem_of
-from app.streaming.disconnects import Disconnects
 from app.streaming.hub import Hub
 from app.streaming.limits import SessionLimits
 from app.streaming.liveness import StreamProtocol
@@ -49,18 +48,18 @@ class StreamEndpoint:
         hub: Hub,
         order_entry: OrderEntry,
         authenticator: Authenticator,
+        holds: SessionHolds,
         *,
         allowed_origins: Collection[str] = (),
         limits: SessionLimits | None = None,
     ) -> None:
         self._limits = limits or SessionLimits()
-        self._disconnects = Disconnects(order_entry)
         self._context = SessionContext(
             hub=hub,
             authenticator=authenticator,
             order_entry=order_entry,
             limits=self._limits,
-            disconnects=self._disconnects,
+            holds=holds,
         )
         self._hub = hub
         self._allowed_origins = frozenset(allowed_origins)
@@ -85,10 +84,6 @@ class StreamEndpoint:
             session.detach()
             metrics.SESSIONS_OPEN.dec()
             self._sessions -= 1
-
-    async def stop(self) -> None:
-        """Cancel what lost sessions left, as they asked for; the sockets are closed already."""
-        await self._disconnects.stop()
 
     def _refusal(self, websocket: WebSocket) -> ApiError | None:
         origin = websocket.headers.get("origin")

@@ -17,11 +17,11 @@ from app.protocol.channels import PrivateChannel, parse_channel
 from app.protocol.close_codes import Close
 from app.protocol.codes import CODES
 from app.protocol.messages import AnyClientMessage, ServerFrame, decode_client, echo_id, encode_frame
-from app.protocol.ports import Authenticator, OrderEntry
+from app.protocol.ports import Authenticator, OrderEntry, SessionHolds
 from app.protocol.problems import problem_of
 from app.protocol.schemas import Problem
 from app.protocol.shapes import timestamp_text
-from app.streaming.disconnects import ADOPTED_MAX, GRACE_MS_DEFAULT, Disconnects, Guard
+from app.streaming.disconnects import SessionGuard
 from app.streaming.hub import Beat, Hub
 from app.streaming.limits import MessageRate, SessionLimits
 from app.streaming.order_calls import order_call, result_frame
@@ -44,7 +44,7 @@ class SessionContext:
     authenticator: Authenticator
     order_entry: OrderEntry
     limits: SessionLimits
-    disconnects: Disconnects
+    holds: SessionHolds
     clock_s: Callable[[], float] = time.monotonic
     now_ns: Callable[[], int] = time.time_ns
 
@@ -80,8 +80,7 @@ class Session:
         self._opened_s = context.clock_s()
         self._ended_s = 0.0
         self._is_settled = False
-        self._guard: Guard | None = None
-        """Set while cancel on disconnect is on."""
+        self._guard = SessionGuard(context.order_entry, context.holds, self.id)
         self._requests = 0
         self._put(
             messages.Welcome(
@@ -146,8 +145,7 @@ class Session:
 
     def detach(self) -> None:
         """Forget the session: the socket is gone."""
-        if self._guard is not None:
-            self._context.disconnects.lose(self._guard)
+        self._guard.lose()
         self._leave_all()
         self.outbox.clear()
         self._hub.leave(self)
@@ -199,7 +197,8 @@ class Session:
             case messages.Ping():
                 self._put(messages.Pong(id=message.id, server_time=timestamp_text(self._context.now_ns())))
             case messages.SessionMessage():
-                self._set_guard(message)
+                await self._guard.change(self._require("trade"), message)
+                self._put(messages.Result(id=message.id))
             case _:
                 principal = self._require("trade")
                 call = order_call(self._context.order_entry, principal, message, self.id)
@@ -278,24 +277,6 @@ class Session:
                 address=self._address,
             )
         raise ApiError("invalid_request", "Expected token, or key, timestamp and signature.", field="token")
-
-    def _set_guard(self, message: messages.SessionMessage) -> None:
-        """Turn cancel on disconnect on or off; an adopted session is answered for from now on."""
-        account_id = self._require("trade").account_id
-        guard = self._guard
-        if guard is not None and guard.account_id != account_id:
-            guard = None
-        session_ids = {self.id} if guard is None else set(guard.session_ids)
-        grace_ms = message.grace_ms
-        if grace_ms is None:
-            grace_ms = GRACE_MS_DEFAULT if guard is None else guard.grace_ms
-        is_on = guard is not None if message.cancel_on_disconnect is None else message.cancel_on_disconnect == "session"
-        if message.adopt is not None:
-            if len(session_ids) >= ADOPTED_MAX:
-                raise ApiError("invalid_request", "This session adopted too many others.", field="adopt")
-            session_ids |= self._context.disconnects.adopt(message.adopt, account_id)
-        self._guard = Guard(account_id=account_id, grace_ms=grace_ms, session_ids=session_ids) if is_on else None
-        self._put(messages.Result(id=message.id))
 
     def _result(self, message_id: str | None, answer: OrderAnswer) -> None:
         self._put(result_frame(message_id, answer))

@@ -9,10 +9,9 @@ from unittest.mock import patch
 import msgspec
 
 from app.domain.commands import AmendOrder, CancelAll, CancelOrder, Command, Tick
-from app.domain.enums import Side
 from app.domain.events import Event
 from app.domain.outcomes import Outcome
-from app.engine import auctions, invariants, mass_cancel, matching, timekeeper
+from app.engine import auctions, invariants, mass_cancel, matching, sessions, timekeeper
 from app.engine.engine import Engine, Sealed
 from tests.property.groups import GROUPS
 from tests.property.profiles import MILLISECOND_NS, Profile
@@ -23,6 +22,8 @@ from tests.property.streams import Stream
 
 NOON_NS = 1_700_000_000_000_000_000
 UNKNOWN_ORDER = 10**12
+GUARDS_MAX = 2
+"""Guarded sessions of an account: fewer than the streams have names for."""
 
 
 class Step(NamedTuple):
@@ -55,7 +56,7 @@ class Duel:
     def __init__(self, profile: Profile) -> None:
         self.engine = Engine()
         self.model = ReferenceModel(operations_max=profile.operations_max, closed_orders_max=profile.closed_orders_max)
-        self.model.slice_max = profile.slice_max
+        self.model.slice_max, self.model.guards_max = profile.slice_max, GUARDS_MAX
         self.model.uncross_operations_max = profile.operations_max
         self.now_ns = NOON_NS
         self._outcomes: list[tuple[Outcome, Outcome]] = []
@@ -85,8 +86,11 @@ class Duel:
         for symbol, book in self.engine.state.books.items():
             top = book.top(0)
             ours = top.bid, top.bid_quantity, top.ask, top.ask_quantity
-            theirs = *self.model.public_best(symbol, Side.BUY), *self.model.public_best(symbol, Side.SELL)
-            compare(f"best bid and ask of {symbol}", ours, theirs)
+            compare(f"best bid and ask of {symbol}", ours, self.model.public_best(symbol))
+        try:
+            invariants.check(self.engine.state)
+        except AssertionError as error:
+            raise Disagreement("an invariant is broken", error, "sound") from error
         return events
 
     def seal(self) -> RefSealed:
@@ -101,10 +105,6 @@ class Duel:
         self._outcomes.clear()
         if "ticks" in GROUPS:
             compare("next deadline", self.engine.next_deadline, self.model.next_deadline)
-        try:
-            invariants.check(self.engine.state)
-        except AssertionError as error:
-            raise Disagreement("an invariant is broken", error, "sound") from error
         return sealed
 
 
@@ -140,6 +140,7 @@ def bounds_of(profile: Profile) -> Iterator[None]:
         patch.object(mass_cancel, "COMMAND_ORDER_OPERATIONS_MAX", profile.operations_max),
         patch.object(mass_cancel, "SLICE_ORDERS_MAX", profile.slice_max),
         patch.object(auctions, "UNCROSS_OPERATIONS_MAX", profile.operations_max),
+        patch.object(sessions, "ACCOUNT_GUARDS_MAX", GUARDS_MAX),
         patch.object(timekeeper, "TICK_OPERATIONS_MAX", profile.operations_max),
     ):
         yield

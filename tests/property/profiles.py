@@ -49,6 +49,7 @@ GROUP_WEIGHTS = {
     "close_session": ("sessions", 2),
     "cancel_some": ("sessions", 2),
     "tick": ("ticks", 2),
+    "guard_session": ("sessions", 3),
 }
 """Makers that belong to a group of features, and their weights."""
 MILLISECOND_NS, SECOND_NS = 10**6, 10**9

@@ -63,7 +63,7 @@ class ReferenceAuction(ReferenceListing):
 
     def mid(self, symbol: str) -> int | None:
         """Return the middle of the published book, rounded down."""
-        bid, ask = self.public_best(symbol, Side.BUY)[0], self.public_best(symbol, Side.SELL)[0]
+        bid, _, ask, _ = self.public_best(symbol)
         return (bid + ask) // 2 if bid and ask else None
 
     def reference_price(self, symbol: str) -> int | None:
@@ -160,8 +160,11 @@ class ReferenceAuction(ReferenceListing):
     def public_levels(self, symbol: str) -> Levels:
         return {} if self.hides(symbol) else super().public_levels(symbol)
 
-    def public_best(self, symbol: str, side: Side) -> tuple[int, int]:
-        return (0, 0) if self.hides(symbol) else super().public_best(symbol, side)
+    def public_best(self, symbol: str) -> tuple[int, int, int, int]:
+        if self.in_auction(symbol):
+            return 0, 0, 0, 0
+        found = bid, _, ask, _ = super().public_best(symbol)
+        return (0, 0, 0, 0) if bid and ask and bid >= ask else found
 
     def _enter(self, symbol: str, status: InstrumentStatus) -> None:
         """Change the phase; opening forgets the prices of before."""

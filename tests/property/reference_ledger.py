@@ -159,27 +159,31 @@ class ReferenceLedger:
 
     def best(self, symbol: str, side: Side) -> tuple[int, int]:
         """Return price and lots of a side's best level, zeros if the side is empty."""
-        levels = {price: lots for (of_side, price), lots in self.levels(symbol).items() if of_side is side}
-        if not levels:
+        resting = [
+            each
+            for each in self.open
+            if each.terms.side is side and each.terms.symbol == symbol and each.arrival is not None
+        ]
+        if not resting:
             return 0, 0
-        price = max(levels) if side is Side.BUY else min(levels)
-        return price, levels[price]
+        prices = [each.price for each in resting]
+        price = max(prices) if side is Side.BUY else min(prices)
+        return price, sum(self.shown_of(each) for each in resting if each.price == price)
 
     def public_levels(self, symbol: str) -> Levels:
         """Return the levels that are published."""
         return self.levels(symbol)
 
-    def public_best(self, symbol: str, side: Side) -> tuple[int, int]:
-        """Return price and lots of a side's best published level."""
-        return self.best(symbol, side)
+    def public_best(self, symbol: str) -> tuple[int, int, int, int]:
+        """Return price and lots of the best published bid, and ask."""
+        return *self.best(symbol, Side.BUY), *self.best(symbol, Side.SELL)
 
     def top(self, symbol: str) -> BookTop:
         """Return best bid and ask; the sequence follows when the batch is sealed."""
         top = BookTop(
             self.epoch,
             self.book_seqs.get(symbol, 0),
-            *self.public_best(symbol, Side.BUY),
-            *self.public_best(symbol, Side.SELL),
+            *self.public_best(symbol),
         )
         self._tops.append((top, symbol))
         return top

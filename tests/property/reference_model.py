@@ -51,6 +51,7 @@ class ReferenceModel(ReferenceTimers):
             commands.PlaceBatch: self.place_batch,
             commands.PlaceList: self.place_list,
             commands.SetCancelAfter: self.set_cancel_after,
+            commands.GuardSession: self.guard_session,
             commands.CloseSession: self.close_session,
             commands.Tick: self.tick,
         }

@@ -60,6 +60,8 @@ class ReferencePositions(ReferenceLedger):
         self._stated_positions: dict[tuple[int, str], RefPosition] = {}
         self._traded: set[tuple[int, str]] = set()
         """Account and symbol of the prints since positions were stated."""
+        self._positions: dict[tuple[int, str], tuple[int, RefPosition]] = {}
+        """What so many of the prints came to: they only grow, and nobody waits for the same sum again."""
 
     def say(self, event: Event) -> None:
         super().say(event)
@@ -96,10 +98,12 @@ class ReferencePositions(ReferenceLedger):
 
     def position(self, account_id: int, symbol: str) -> RefPosition:
         """Return the position after all prints."""
-        position = RefPosition()
-        for each in self.prints_of(account_id):
-            if each.symbol == symbol:
+        key = account_id, symbol
+        known, position = self._positions.get(key, (0, RefPosition()))
+        for each in self.prints[known:]:
+            if each.account_id == account_id and each.symbol == symbol:
                 position = after_print(position, each)
+        self._positions[key] = len(self.prints), position
         return position
 
     def profit_today(self, account_id: int, quote: str) -> int:

@@ -86,11 +86,12 @@ class RefOrder:
 
     @property
     def filled(self) -> int:
-        return sum(fill.quantity for fill in self.fills)
+        # Asked for all the time, and of orders that mostly have no fills.
+        return sum(fill.quantity for fill in self.fills) if self.fills else 0
 
     @property
     def remaining(self) -> int:
-        return self.quantity - self.filled
+        return self.quantity - self.filled if self.fills else self.quantity
 
     @property
     def due_ns(self) -> int | None:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.domain.commands import CancelAll, CloseSession, SetCancelAfter, Tick
-from app.domain.enums import OrderReason, OrderStatus, RejectReason, Side, TimeInForce
+from app.domain.commands import CancelAll, CloseSession, GuardSession, SetCancelAfter, Tick
+from app.domain.enums import DisconnectScope, OrderReason, OrderStatus, RejectReason, Side, TimeInForce
 from app.domain.events import CancelAfterSet, OrderCanceled, OrderExpired, TradeExecuted
 from app.domain.outcomes import Outcome
 from tests.property.reference_auction import AUCTION_END, HALT_END
@@ -15,6 +15,7 @@ from tests.property.reference_records import RefOrder, Refused
 EXPIRY, CANCEL_AFTER = "expiry", "cancel_after"
 KINDS = (EXPIRY, CANCEL_AFTER, HALT_END, AUCTION_END)
 """Timers that are due at one time act in this order."""
+GRACE_MAX_NS = 300 * 10**9
 TIMEOUT_MIN_NS, TIMEOUT_MAX_NS = 3 * 10**9, 300 * 10**9
 
 
@@ -72,6 +73,9 @@ class ReferenceTimers(ReferenceLists):
         super().__init__()
         self.cancels_max = 5_000
         self.slice_max = 1_000
+        self.guards: dict[tuple[int, str], DisconnectScope] = {}
+        """By account and session; who is gone is not the model's to know, so nothing asks for the grace."""
+        self.guards_max = 1_000
         self.timer_operations_max = 5_000
         self.switches: dict[int, Switch] = {}
         self.mass_cancels: list[MassCancel] = []
@@ -122,10 +126,37 @@ class ReferenceTimers(ReferenceLists):
         canceled = self.cancel_many(Selection(command.account_id, symbols, *filters), OrderReason.CANCEL_ALL)
         return Outcome(0, 0, orders=tuple(order.state() for order in canceled))
 
-    def close_session(self, command: CloseSession) -> Outcome:
-        """Cancel what a session placed."""
+    # ---- sessions --------------------------------------------------------------------------------
+
+    def guard_session(self, command: GuardSession) -> Outcome:
+        """Note what a session asks for in case that it is gone."""
         self._account(command.account_id)
+        grace = command.grace_ns
+        if grace < 0 or grace > GRACE_MAX_NS:
+            bound = max(0, min(grace, GRACE_MAX_NS))
+            raise Refused(INVALID, field="grace_ms", limit=bound, actual=grace, unit="ns")
+        key = (command.account_id, command.session_id)
+        if key not in self.guards:
+            if command.is_adopted:
+                raise Refused(RejectReason.NOT_FOUND, field="adopt")
+            count = 1 + sum(account_id == command.account_id for account_id, _ in self.guards)
+            if command.scope is not None and count > self.guards_max:
+                field, limit = "cancel_on_disconnect", self.guards_max
+                raise Refused(INVALID, field=field, limit=limit, actual=count, unit="count")
+        self.guards.pop(key, None)
+        if command.scope is not None:
+            self.guards[key] = command.scope
+        return Outcome(0, 0)
+
+    def close_session(self, command: CloseSession) -> Outcome:
+        """Cancel what a session was guarded for, by default what it placed."""
+        self._account(command.account_id)
+        scope = self.guards.pop((command.account_id, command.session_id), DisconnectScope.SESSION)
         selection = Selection(command.account_id, session_id=command.session_id)
+        if scope is DisconnectScope.ACCOUNT:
+            if (command.account_id, scope) in [(account_id, left) for (account_id, _), left in self.guards.items()]:
+                return Outcome(0, 0)
+            selection = Selection(command.account_id)
         canceled = self.cancel_many(selection, OrderReason.DISCONNECT)
         return Outcome(0, 0, orders=tuple(order.state() for order in canceled))
 

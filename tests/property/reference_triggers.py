@@ -66,7 +66,7 @@ class ReferenceTriggers(ReferenceMatching):
     def compare_marks(self) -> None:
         """Compare the mark prices that differ from those of the last look; only what changed is looked at."""
         for symbol in sorted(self.instruments):
-            bid, ask = self.public_best(symbol, Side.BUY)[0], self.public_best(symbol, Side.SELL)[0]
+            bid, _, ask, _ = self.public_best(symbol)
             inputs = self.last_prices.get(symbol), bid, ask, self.external.get(symbol)
             if inputs == self._mark_inputs.get(symbol, (None, 0, 0, None)):
                 continue

@@ -21,6 +21,7 @@ from app.domain.commands import (
     CreateAsset,
     CreateInstrument,
     Deposit,
+    GuardSession,
     SetCancelAfter,
     SetLimits,
     StartEpoch,
@@ -29,7 +30,16 @@ from app.domain.commands import (
     UpdateInstrument,
     Withdraw,
 )
-from app.domain.enums import AccountStatus, InstrumentStatus, OrderStatus, OrderType, PostOnly, Side, TimeInForce
+from app.domain.enums import (
+    AccountStatus,
+    DisconnectScope,
+    InstrumentStatus,
+    OrderStatus,
+    OrderType,
+    PostOnly,
+    Side,
+    TimeInForce,
+)
 from app.domain.events import AccountUpdated, InstrumentListed, LimitsSet, OrderEvent, OrderState
 from app.domain.identity import FIRST_ACCOUNT_ID
 from app.domain.instrument import Instrument
@@ -219,8 +229,15 @@ class Stream(OrderCommands, AdminCommands):
         side = rng.choice((None, None, *Side))
         return CancelAll(rng.choice(self._accounts), side=side, session_id=rng.choice(SESSIONS))
 
+    def _guard_session(self) -> Command:
+        rng = self.rng
+        scope = rng.choice((None, DisconnectScope.SESSION, DisconnectScope.ACCOUNT, DisconnectScope.ACCOUNT))
+        grace = rng.choice((0, SECOND_NS, 300 * SECOND_NS, -1, 300 * SECOND_NS + 1))
+        account_id, session_id = rng.choice((*self._accounts, STRANGER)), rng.choice(("s1", "s2", "s3"))
+        return GuardSession(account_id, session_id, scope, grace, rng.random() < 0.2)
+
     def _close_session(self) -> Command:
-        return CloseSession(self.rng.choice((*self._accounts, STRANGER)), self.rng.choice(("s1", "s2")))
+        return CloseSession(self.rng.choice((*self._accounts, STRANGER)), self.rng.choice(("s1", "s2", "s3")))
 
     def _cancel_after(self) -> Command:
         rng = self.rng

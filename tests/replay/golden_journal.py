@@ -1,7 +1,8 @@
-"""The golden journal of an engine version: rows written once and replayed for ever.
+"""The golden journals of each engine version: rows written once and kept for ever, in a folder per version.
 
-`python -m tests.replay.golden_journal` writes the file of the current ENGINE_VERSION. Do that for a new version
-only: a difference under an old one means that its rows no longer replay.
+`python -m tests.replay.golden_journal` writes those of the current ENGINE_VERSION, and never over what is there: a
+difference under a version means that its rows no longer replay. Journals of older versions are read, not replayed:
+their events were the older engine's.
 """
 
 import json
@@ -9,9 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app.engine.engine import ENGINE_VERSION
-from tests.replay.journals import GOLDEN_COMMANDS, GOLDEN_SEED, Replayed, Row, record_journal, replay
+from tests.replay.journals import Replayed, Row, record_journal, replay
 
 FOLDER = Path(__file__).with_name("golden")
+SEEDS = (121, 140, 164, 312)
+"""Of the current version: together they have every command and every event. One that is new adds a journal with it."""
+COMMANDS = 300
 
 
 class Golden(NamedTuple):
@@ -21,30 +25,37 @@ class Golden(NamedTuple):
     expected: Replayed
 
 
-def read(version: int) -> Golden:
-    """Return the golden journal of a version."""
-    *lines, last = (FOLDER / f"v{version}.jsonl").read_text().splitlines()
-    stored = [json.loads(line) for line in lines]
-    rows = [Row(line["timestamp_ns"], [bytes.fromhex(text) for text in line["commands"]]) for line in stored]
-    return Golden(rows, Replayed([line["digest"] for line in stored], json.loads(last)["state_hash"]))
+def stored(version: int) -> list[Path]:
+    """Return the golden journals of a version."""
+    return sorted((FOLDER / f"v{version}").glob("*.jsonl"))
+
+
+def read(path: Path) -> Golden:
+    """Return a golden journal."""
+    *lines, last = path.read_text().splitlines()
+    entries = [json.loads(line) for line in lines]
+    rows = [Row(entry["timestamp_ns"], [bytes.fromhex(text) for text in entry["commands"]]) for entry in entries]
+    return Golden(rows, Replayed([entry["digest"] for entry in entries], json.loads(last)["state_hash"]))
 
 
 def write() -> None:
-    """Record the golden journal of the current engine version."""
-    rows = record_journal(GOLDEN_SEED, GOLDEN_COMMANDS)
+    """Record the golden journals that the current engine version does not have yet."""
+    folder = FOLDER / f"v{ENGINE_VERSION}"
+    folder.mkdir(exist_ok=True)
+    for seed in SEEDS:
+        path = folder / f"{seed}.jsonl"
+        if not path.exists():
+            path.write_text("\n".join(lines_of(record_journal(seed, COMMANDS))) + "\n")
+
+
+def lines_of(rows: list[Row]) -> list[str]:
+    """Return a journal as the lines of its file."""
     replayed = replay(rows)
-    lines = [
-        json.dumps(
-            {
-                "timestamp_ns": row.timestamp_ns,
-                "digest": digest,
-                "commands": [command.hex() for command in row.commands],
-            }
-        )
+    entries: list[dict[str, object]] = [
+        {"timestamp_ns": row.timestamp_ns, "digest": digest, "commands": [command.hex() for command in row.commands]}
         for row, digest in zip(rows, replayed.digests, strict=True)
     ]
-    lines.append(json.dumps({"state_hash": replayed.state_hash}))
-    (FOLDER / f"v{ENGINE_VERSION}.jsonl").write_text("\n".join(lines) + "\n")
+    return [json.dumps(entry) for entry in [*entries, {"state_hash": replayed.state_hash}]]
 
 
 if __name__ == "__main__":

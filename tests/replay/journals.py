@@ -6,17 +6,16 @@ from typing import NamedTuple
 
 import msgspec
 
+from app.domain.commands import Tick
 from app.engine.checkpoint import state_hash
 from app.engine.engine import Engine
 from app.protocol.records import decode_command, encode
 from app.sequencer.batch import build_record
+from tests.property.duel import regrouped
 from tests.property.streams import Stream
 
 TERM = 1
 START_NS = 1_700_000_000_000_000_000
-BATCH_NS = 1_000_000
-GOLDEN_SEED = 140
-GOLDEN_COMMANDS = 300
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -34,13 +33,19 @@ class Replayed(NamedTuple):
 
 
 def record_journal(seed: int, commands: int) -> list[Row]:
-    """Return a journal of a random stream of so many commands."""
+    """Return a journal of a random stream of so many commands, with a Tick at the head of each row that is due one."""
     stream, engine, count = Stream(seed), Engine(), 0
+    stream.now_ns = START_NS
     rows: list[Row] = []
     pending = stream.setup()
     while count < commands:
-        row = Row(START_NS + len(rows) * BATCH_NS, [])
+        stream.now_ns += stream.pause_ns()
+        row = Row(stream.now_ns, [])
         engine.begin(row.timestamp_ns)
+        deadline = engine.next_deadline
+        if deadline is not None and deadline <= row.timestamp_ns:
+            row.commands.append(encode(Tick()))
+            stream.observe(engine.apply(Tick()))
         for _ in range(stream.batch_size()):
             command = pending.pop(0) if pending else stream.next()
             try:
@@ -51,7 +56,7 @@ def record_journal(seed: int, commands: int) -> list[Row]:
             row.commands.append(data)
             stream.observe(engine.apply(command))
             count += 1
-        engine.seal()
+        stream.observe(regrouped(engine.seal()).sums())
         rows.append(row)
     return rows
 

@@ -5,11 +5,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 
+from app.domain.commands import Command
+from app.domain.events import Event
 from app.engine.engine import ENGINE_VERSION, Engine
+from app.protocol.records import decode_command
 from tests.replay import golden_journal
 from tests.replay.journals import Replayed, Row, apply_row, random_restarts, record_journal, replay
 
@@ -61,11 +65,11 @@ def test_restart_after_every_single_row_changes_nothing(journals: list[list[Row]
 
 def test_batch_is_the_unit_of_determinism(journals: list[list[Row]]) -> None:
     """The same commands in one batch give the same orders, but other book sequences."""
-    by_row, at_once = Engine(), Engine()
+    by_row, at_once, began_ns = Engine(), Engine(), journals[0][0].timestamp_ns
     for row in journals[0]:
-        apply_row(by_row, row)
+        apply_row(by_row, Row(began_ns, row.commands))
     commands = [command for row in journals[0] for command in row.commands]
-    apply_row(at_once, Row(journals[0][0].timestamp_ns, commands))
+    apply_row(at_once, Row(began_ns, commands))
     assert orders(by_row) == orders(at_once)
     assert max(book.seq for book in at_once.state.books.values()) == 1
     assert max(book.seq for book in by_row.state.books.values()) > 1
@@ -84,9 +88,39 @@ def test_changing_one_command_changes_the_hash(journals: list[list[Row]], expect
     assert replay(rows).state_hash != expected[0].state_hash
 
 
-def test_golden_journal_of_each_version_replays_to_its_stored_bytes_and_hash() -> None:
-    stored = sorted(golden_journal.FOLDER.glob("v*.jsonl"))
-    assert f"v{ENGINE_VERSION}.jsonl" in [path.name for path in stored]
-    golden = golden_journal.read(ENGINE_VERSION)
-    assert sum(len(row.commands) for row in golden.rows) >= 300
+# ---- golden journals -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", golden_journal.stored(ENGINE_VERSION), ids=lambda path: path.stem)
+def test_golden_journal_of_this_version_replays_to_its_stored_bytes_and_hash(path: Path) -> None:
+    golden = golden_journal.read(path)
+    assert sum(len(row.commands) for row in golden.rows) >= golden_journal.COMMANDS
     assert replay(golden.rows) == golden.expected
+    assert replay(golden.rows, restart_after=random_restarts(golden.rows, seed=1)) == golden.expected
+
+
+def test_golden_journals_of_this_version_have_every_command_and_every_event() -> None:
+    commands: set[type] = set()
+    events: set[type] = set()
+    for path in golden_journal.stored(ENGINE_VERSION):
+        engine = Engine()
+        for row in golden_journal.read(path).rows:
+            engine.begin(row.timestamp_ns)
+            for command in map(decode_command, row.commands):
+                commands.add(type(command))
+                events.update(type(event) for event in engine.apply(command))
+            sealed = engine.seal()
+            events.update(type(event) for _, stated in sealed.accounts for event in stated)
+            events.update(type(book.auction) for book in sealed.books if book.auction is not None)
+    assert commands == set(get_args(Command))
+    assert events == set(get_args(Event))
+
+
+def test_golden_journals_are_kept_for_every_version_and_their_commands_stay_readable() -> None:
+    assert {path.name for path in golden_journal.FOLDER.iterdir()} == {f"v{n}" for n in range(1, ENGINE_VERSION + 1)}
+    for version in range(1, ENGINE_VERSION + 1):
+        assert golden_journal.stored(version)
+        for path in golden_journal.stored(version):
+            rows = golden_journal.read(path).rows
+            commands = [decode_command(data) for row in rows for data in row.commands]
+            assert len(commands) >= golden_journal.COMMANDS

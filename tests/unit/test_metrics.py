@@ -12,6 +12,8 @@ from app import metrics
 LABELS = {
     "orderwire_build": {"role", "version"},
     "orderwire_orders": {"code"},
+    "orderwire_orders_ended": {"reason"},
+    "orderwire_trades_prevented": {"mode"},
     "orderwire_part_ok": {"part"},
     "orderwire_breaker_open": {"dependency"},
     "orderwire_stage_seconds": {"stage"},
@@ -33,6 +35,8 @@ def own_families(role: str) -> list[Metric]:
 
 def families_of_all_roles() -> list[Metric]:
     metrics.ORDERS.labels(code="accepted").inc()
+    metrics.ORDERS_ENDED.labels(reason="self_trade").inc()
+    metrics.TRADES_PREVENTED.labels(mode="decrement").inc()
     metrics.PART_OK.labels("disk").set(1)
     metrics.BREAKER_OPEN.labels("redis").set(0)
     return own_families("api") + own_families("engine") + own_families("worker")
@@ -84,7 +88,7 @@ def test_process_states_what_it_is() -> None:
                 "orderwire_stage_seconds",
             },
         ),
-        ("worker", {"orderwire_stage_seconds"}),
+        ("worker", {"orderwire_orders_ended", "orderwire_trades_prevented", "orderwire_stage_seconds"}),
     ],
 )
 def test_role_shows_only_what_it_sets(role: str, shown: set[str]) -> None:

@@ -1,11 +1,14 @@
 """The journal of a real engine, projected: the tables say what the engine's own state says."""
 
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
+from app import metrics
+from app.domain.enums import OrderStatus
 from app.engine.engine import Engine
 from app.projections.core import CoreProjector
 from app.storage.connection import is_server_fault
@@ -88,6 +91,27 @@ async def test_ledger_balances_and_positions_are_those_of_the_engine(
     await assert_as_the_engine(connection, engine, rows)
     assert await connection.fetchval("SELECT count(*) FROM fills") > 20
     assert await connection.fetchval("SELECT count(*) FROM audit WHERE changed") > 5
+
+
+async def test_what_ended_is_counted_once_however_often_its_rows_come(database_url: str) -> None:
+    engine, rows = engine_rows(5, COMMANDS)
+    before = counted()
+    projector = CoreProjector(as_role(database_url, "projector"), 0)
+    for start in range(0, len(rows), 20):
+        await projector.apply(rows[start : start + 20])
+        await projector.apply(rows[: start + 20])
+    await projector.close()
+    ended = (OrderStatus.CANCELED, OrderStatus.EXPIRED)
+    states = [order.state for order in engine.state.orders.values()]
+    reasons = Counter(state.reason for state in states if state.status in ended)
+    assert counted() - before == reasons
+    assert sum(reasons.values()) > 20
+
+
+def counted() -> Counter[str]:
+    """Return how many orders of each reason were counted so far."""
+    samples = [sample for family in metrics.ORDERS_ENDED.collect() for sample in family.samples]
+    return Counter({each.labels["reason"]: int(each.value) for each in samples if each.name.endswith("_total")})
 
 
 async def test_a_projector_killed_anywhere_gives_every_entry_once(

@@ -74,7 +74,12 @@ async def closed(websocket: ClientConnection) -> int | None:
 async def serving(limits: SessionLimits = UNLIMITED, **settings: Any) -> AsyncIterator[Server]:
     async with replica_of(Exchange(), limits) as replica:
         endpoint = StreamEndpoint(
-            replica.hub, replica.desk, replica.keys, allowed_origins=["https://good.example"], limits=limits
+            replica.hub,
+            replica.desk,
+            replica.keys,
+            replica.holds,
+            allowed_origins=["https://good.example"],
+            limits=limits,
         )
         app = Starlette(routes=[WebSocketRoute("/v1/stream", endpoint.serve)])
         server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **WS_SETTINGS | settings))

@@ -23,8 +23,8 @@ from app.auth.secret_box import SecretBox
 from app.auth.signatures import hmac_signature, signed_text
 from app.auth.stores import DatabaseKeyStore, DatabaseUserStore, UserStore
 from app.auth.tokens import AccessTokens
-from app.domain.enums import OrderStatus, OrderType, Priority, Side, TimeInForce
-from app.domain.identity import Principal
+from app.domain.enums import DisconnectScope, OrderStatus, OrderType, Priority, Side, TimeInForce
+from app.domain.identity import Principal, SessionKey
 from app.domain.instrument import Instrument
 from app.errors import ApiError, BusUnavailable
 from app.gateway.orders import OrderGateway
@@ -143,8 +143,10 @@ class FakeOrderEntry:
         self._take("check", request)
         return schemas.CheckedOrder(valid=True, checks=[], engine_seq=42)
 
-    async def close_session(self, account_id: int, session_id: str) -> None:
-        self._take("close_session", (account_id, session_id))
+    async def guard_session(
+        self, key: SessionKey, scope: DisconnectScope | None, grace_ms: int, *, is_adopted: bool = False
+    ) -> None:
+        self._take("guard_session", key)
 
     async def cancel_after(
         self, principal: Principal, request: schemas.CancelAfterRequest, *, session_id: str | None = None

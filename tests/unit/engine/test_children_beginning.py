@@ -201,6 +201,17 @@ def test_pending_stop_does_not_fire_and_counts_prints_from_its_beginning() -> No
     assert engine.next_deadline == 0
 
 
+def test_stop_is_not_fired_by_the_print_that_makes_it_wait() -> None:
+    engine = engine_with()
+    ids = ids_of(engine, oto(ENTRY, stop(BOB, "sell", 5, 150)))
+    # The parent trades at 100: at or below the trigger, but in the command that activates the stop.
+    accepted(engine, sell(ALICE, quantity=5, price=100))
+    assert words(engine, ids) == ["filled", "untriggered"]
+    assert engine.next_deadline is None
+    trade_at(engine, 100, maker=ALICE)
+    assert engine.next_deadline == 0
+
+
 def test_trailing_stop_starts_at_the_price_its_parent_traded_at() -> None:
     engine = engine_with()
     trade_at(engine, 150, maker=ALICE)

@@ -1,8 +1,10 @@
 """The state machine as its callers see it: time, sequences, outcomes, and what a sealed batch holds."""
 
+from typing import get_args
+
 import pytest
 
-from app.domain.commands import StartEpoch
+from app.domain.commands import BaseCommand, Command, StartEpoch
 from app.domain.events import BalanceChanged, OrderAccepted, OrderEvent
 from app.engine.engine import Engine
 from tests.unit.engine.builders import (
@@ -24,6 +26,15 @@ from tests.unit.engine.builders import (
     reason_of,
     sell,
 )
+
+# ---- commands ----------------------------------------------------------------------------------
+
+
+def test_every_command_has_its_handler_and_nothing_else_has_one() -> None:
+    commands = set(get_args(Command))
+    assert set(engine_with()._handlers) == commands
+    assert set(BaseCommand.__subclasses__()) == commands
+
 
 # ---- time and sequence -------------------------------------------------------------------------
 

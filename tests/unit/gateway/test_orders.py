@@ -10,11 +10,13 @@ from app.domain.commands import (
     CancelOrder,
     CheckOrder,
     Command,
+    GuardSession,
     PlaceList,
     PlaceOrder,
     SetCancelAfter,
 )
 from app.domain.enums import (
+    DisconnectScope,
     ListKind,
     OrderStatus,
     OrderType,
@@ -26,7 +28,7 @@ from app.domain.enums import (
     TriggerBy,
 )
 from app.domain.events import OrderState, Rejection
-from app.domain.identity import Principal
+from app.domain.identity import Principal, SessionKey
 from app.domain.instrument import Instrument
 from app.domain.outcomes import CheckResult, Outcome
 from app.errors import ApiError
@@ -273,6 +275,20 @@ async def test_cancel_after_is_armed_in_nanoseconds_and_disarmed_with_zero() -> 
     assert link.submitted == [
         SetCancelAfter(1001, 3_000_000_000, ("BTC-USD",), True),
         SetCancelAfter(1001, 0, None, False),
+    ]
+
+
+async def test_a_session_is_guarded_in_nanoseconds_and_a_refusal_is_the_clients() -> None:
+    link = ScriptedLink(Outcome(9, 1))
+    gateway, key = OrderGateway(link, OneInstrument()), SessionKey(1001, "s")
+    await gateway.guard_session(key, DisconnectScope.ACCOUNT, 1_500)
+    link.outcome = Outcome(10, 1, Rejection(RejectReason.NOT_FOUND, "adopt"))
+    with pytest.raises(ApiError) as caught:
+        await gateway.guard_session(key, None, 0, is_adopted=True)
+    assert (caught.value.code, caught.value.field) == ("not_found", "adopt")
+    assert link.submitted == [
+        GuardSession(1001, "s", DisconnectScope.ACCOUNT, 1_500_000_000),
+        GuardSession(1001, "s", None, 0, is_adopted=True),
     ]
 
 

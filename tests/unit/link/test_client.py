@@ -2,23 +2,26 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import pytest
 
 from app.breaker import FAILURES_IN_A_ROW, Breaker
 from app.domain.commands import CancelOrder, CreateAccount, PlaceOrder
-from app.domain.enums import OrderType, Side
+from app.domain.enums import DisconnectScope, OrderType, Side
+from app.domain.identity import SessionKey
 from app.domain.outcomes import Outcome
 from app.domain.standing import AccountStanding, FeeStanding, LimitStanding
 from app.errors import ApiError
 from app.link import client as client_module
+from app.link import holds as holds_module
 from app.link import server as server_module
 from app.link.client import LinkClient
 from app.link.frames import (
     Answer,
     EngineStatus,
+    HeldSession,
     StandingAnswer,
     StandingRequest,
     StatusAnswer,
@@ -49,6 +52,8 @@ class ScriptedLeader:
         self.head_seq = 0
         self.findings: tuple[Finding, ...] = ()
         self.seen: list[tuple[object, int]] = []
+        self.told: list[tuple[str, list[str]]] = []
+        """What it heard of guarded sessions."""
         self.silent = False
         self.drop_next = 0
         self.refuse_with: str | None = None
@@ -63,6 +68,15 @@ class ScriptedLeader:
         elif not self.silent:
             self.head_seq += 1
             connection.send_frame(encode_frame(Answer(request.request_id, Outcome(self.head_seq, 1))))
+
+    def hold(self, link: Connection, sessions: Iterable[HeldSession], *, is_again: bool) -> None:
+        self.told.append(("again" if is_again else "hold", [session.session_id for session in sessions]))
+
+    def release(self, link: Connection, keys: Iterable[SessionKey]) -> None:
+        self.told.append(("release", [key.session_id for key in keys]))
+
+    def lose(self, link: Connection, silent_s: float) -> None:
+        self.told.append(("lose", []))
 
     def book(self, symbol: str) -> BookView | None:
         return BookView(symbol, 5, 7, 3, 1, [(10, 1)], []) if symbol == "BTC-USD" else None
@@ -84,7 +98,7 @@ async def linked(
     leader: ScriptedLeader, *, secret: bytes = SECRET, shard: int = 0
 ) -> AsyncIterator[tuple[LinkClient, LinkServer]]:
     sock = socket.create_server(("127.0.0.1", 0))
-    server = LinkServer(leader, SECRET)
+    server = LinkServer(leader, leader, SECRET)
     await server.start(sock)
     address = f"127.0.0.1:{sock.getsockname()[1]}"
 
@@ -263,7 +277,7 @@ async def test_without_a_leader_some_wait_in_vain_and_the_rest_are_refused_at_on
     client = LinkClient(shard=0, secret=SECRET, replica="r1", build="test", locate=locate, breaker=breaker)
     await client.start()
     leader = ScriptedLeader()
-    server = LinkServer(leader, SECRET)
+    server = LinkServer(leader, leader, SECRET)
     try:
         for _ in range(FAILURES_IN_A_ROW):
             with pytest.raises(ApiError, match="no engine"):
@@ -322,3 +336,46 @@ async def test_a_replica_keeps_places_for_cancels(monkeypatch: pytest.MonkeyPatc
             await client.submit(CancelOrder(1001, 2))
         found = await asyncio.gather(*waiting, return_exceptions=True)
         assert {error.code for error in found if isinstance(error, ApiError)} == {"execution_unknown"}
+
+
+async def told(leader: ScriptedLeader, expected: list[tuple[str, list[str]]]) -> None:
+    """Return once the leader heard exactly this, in any order of the loss and the next link; clears it."""
+    async with asyncio.timeout(2):
+        while sorted(leader.told) != sorted(expected):  # noqa: ASYNC110  # polls what another task hears
+            await asyncio.sleep(0.005)
+    leader.told.clear()
+
+
+async def test_guarded_sessions_are_told_before_what_follows_and_again_on_every_new_link() -> None:
+    leader = ScriptedLeader()
+    first, second = SessionKey(1001, "first"), SessionKey(1001, "second")
+    async with linked(leader) as (client, _):
+        client.holds.hold(first, DisconnectScope.SESSION, 10)
+        await client.wait_connected(2)
+        await told(leader, [("again", ["first"])])
+        client.holds.hold(second, DisconnectScope.ACCOUNT, 20)
+        client.holds.hold(second, DisconnectScope.ACCOUNT, 20)
+        await client.submit(order("a"))
+        assert leader.told == [("hold", ["second"])]
+        leader.told.clear()
+        leader.drop_next = 1
+        await client.submit(order("b"))
+        await told(leader, [("lose", []), ("again", ["first", "second"])])
+        client.holds.release(second)
+        await client.submit(order("c"))
+        assert leader.told == [], "one socket is left that answers for it"
+        client.holds.release(second)
+        await told(leader, [("release", ["second"])])
+    await told(leader, [("lose", [])])
+
+
+async def test_a_replica_announces_its_sessions_in_frames_that_a_leader_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holds_module, "HELD_CHUNK", 2)
+    monkeypatch.setattr(holds_module, "HELD_MAX", 5)
+    leader = ScriptedLeader()
+    async with linked(leader) as (client, _):
+        for number in range(5):
+            client.holds.hold(SessionKey(1001, str(number)), DisconnectScope.SESSION, 10)
+        with pytest.raises(ApiError, match="no more sessions"):
+            client.holds.hold(SessionKey(1001, "5"), DisconnectScope.SESSION, 10)
+        await told(leader, [("again", ["0", "1"]), ("again", ["2", "3"]), ("again", ["4"])])

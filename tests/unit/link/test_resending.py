@@ -8,13 +8,14 @@ from app.domain.commands import (
     CloseSession,
     Command,
     CreateAccount,
+    GuardSession,
     PlaceBatch,
     PlaceList,
     PlaceOrder,
     SetReference,
     Transfer,
 )
-from app.domain.enums import ListKind, OrderType, Side
+from app.domain.enums import DisconnectScope, ListKind, OrderType, Side
 from app.link.resending import resendable
 
 NAMED = PlaceOrder(1001, "X-USD", Side.BUY, OrderType.LIMIT, 1, 1, client_order_id="a")
@@ -33,6 +34,9 @@ NAMELESS = PlaceOrder(1001, "X-USD", Side.BUY, OrderType.LIMIT, 1, 1)
         (AmendOrder(1001, 1, 5), False),
         (CheckOrder(NAMELESS), True),
         (CloseSession(1001, "s"), True),
+        (GuardSession(1001, "s", None, 0), True),
+        (GuardSession(1001, "s", DisconnectScope.SESSION, 0, is_adopted=True), True),
+        (GuardSession(1001, "s", None, 0, is_adopted=True), False),
         (Transfer(1001, 1002, "USD", "1", "t"), True),
         (SetReference("X-USD", 5), False),
         (CreateAccount("a"), False),

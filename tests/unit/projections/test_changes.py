@@ -1,8 +1,12 @@
 """What rows change: facts all kept in order, of states only the newest."""
 
-from app.domain.events import BalanceChanged
+from collections import Counter
+
+from app.domain.enums import OrderStatus
+from app.domain.events import BalanceChanged, TradePrevented
 from app.projections.changes import changes_of
 from app.protocol.records import encode
+from tests.engine_rows import engine_rows
 from tests.journal_rows import START_NS, batch, chain
 from tests.market_stream import MarketStream
 
@@ -32,6 +36,20 @@ def test_an_event_keeps_its_very_bytes() -> None:
         (1001, encode(event)) for event in events
     ]
     assert {at_ns for *_, at_ns in changes.events} == {START_NS + 1_000_000}
+
+
+def test_orders_that_ended_are_counted_by_reason_and_prevented_matches_by_mode() -> None:
+    engine, rows = engine_rows(seed=5, commands=1_000)
+
+    changes = changes_of(rows, {})
+
+    ended = (OrderStatus.CANCELED, OrderStatus.EXPIRED)
+    states = [order.state for order in engine.state.orders.values()]
+    assert changes.ended == Counter(state.reason for state in states if state.status in ended)
+    prevented = [event for _, event, _, _ in changes.events if isinstance(event, TradePrevented)]
+    assert changes.prevented == Counter(event.mode for event in prevented)
+    assert len(changes.ended) >= 3
+    assert len(changes.prevented) >= 2
 
 
 def test_no_rows_change_nothing() -> None:

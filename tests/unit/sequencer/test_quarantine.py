@@ -140,6 +140,14 @@ async def test_what_cost_too_many_engines_is_refused_with_its_code_and_nothing_w
     await leader.stop()
 
 
+async def test_what_the_leader_would_do_of_itself_is_refused_too_once_it_cost_too_many_engines() -> None:
+    leader = Leader({fingerprint("poison"): CRASHES_MAX, fingerprint("suspect"): CRASHES_MAX - 1})
+    for name in ("poison", "suspect", "innocent"):
+        leader.sequencer.execute(account(name))
+    await leader.stop()
+    assert leader.batches() == [["suspect", "innocent"]]
+
+
 async def test_a_suspect_whose_deadline_passed_is_refused_and_forgotten() -> None:
     leader = Leader({fingerprint("b"): 0})
     leader.submit(account("b"), deadline_ms=0)

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from app.domain.enums import Side
-from app.domain.identity import Principal
+from app.domain.enums import DisconnectScope, Side
+from app.domain.identity import Principal, SessionKey
 from app.errors import ApiError
+from app.link.frames import Hold, Release
+from app.link.holds import Holds
 from app.protocol import schemas
-from app.streaming.disconnects import Disconnects
 from app.streaming.hub import Hub
 from app.streaming.limits import SessionLimits
 from app.streaming.session import Session, SessionContext
@@ -39,6 +40,7 @@ class KeyRing:
             "bob": Principal(BOB, frozenset({"read", "trade"})),
             "reader": Principal(ALICE, frozenset({"read"})),
             "trader": Principal(ALICE, frozenset({"trade"})),
+            "limited": Principal(ALICE, frozenset({"trade"}), frozenset({"BTC-USD"})),
         }
         self.signed: list[dict[str, Any]] = []
 
@@ -60,6 +62,7 @@ class OrderDesk:
 
     def __init__(self) -> None:
         self.begun: list[tuple[str, Any]] = []
+        self.guards: dict[SessionKey, tuple[DisconnectScope | None, int]] = {}
         self.gate = asyncio.Event()
         self.gate.set()
         self.fault: Exception | None = None
@@ -125,9 +128,16 @@ class OrderDesk:
         """Checks do not come over the stream."""
         raise NotImplementedError
 
-    async def close_session(self, account_id: int, session_id: str) -> None:
-        """Remember whose session ended."""
-        await self._begin("close_session", (account_id, session_id))
+    async def guard_session(
+        self, key: SessionKey, scope: DisconnectScope | None, grace_ms: int, *, is_adopted: bool = False
+    ) -> None:
+        """Note the terms as the engine does."""
+        await self._begin("guard_session", (key, scope, grace_ms))
+        if is_adopted and key not in self.guards:
+            raise ApiError("not_found", "no such guard", field="adopt")
+        self.guards[key] = scope, grace_ms
+        if scope is None:
+            del self.guards[key]
 
     async def cancel_after(
         self, principal: Principal, request: schemas.CancelAfterRequest, *, session_id: str | None = None
@@ -245,10 +255,13 @@ class Replica:
         self.clock_s = 0.0
         self.now_ns = time.time_ns()
         self.hub = Hub(open_bus=exchange.open_bus, sources=exchange.sources(), book_source=exchange)
-        self.disconnects = Disconnects(self.desk)
+        self.holds = Holds()
+        self.told: list[Hold | Release] = []
+        """What the leader heard of sessions."""
+        self.holds.attach(self.told.append)
         self._context = SessionContext(
             hub=self.hub,
-            disconnects=self.disconnects,
+            holds=self.holds,
             authenticator=self.keys,
             order_entry=self.desk,
             limits=limits,

@@ -95,7 +95,7 @@ async def test_ping_is_answered_with_its_id() -> None:
         ("{", "invalid_json", None),
         ("[1]", "invalid_request", None),
         ('{"action":"cancel_after","id":"5"}', "invalid_request", "5"),
-        ('{"action":"session","id":"5","cancel_on_disconnect":"account"}', "invalid_request", "5"),
+        ('{"action":"session","id":"5","cancel_on_disconnect":"everything"}', "invalid_request", "5"),
         ('{"action":"ping","id":"5","surplus":1}', "invalid_request", "5"),
     ],
 )
