@@ -82,6 +82,15 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="Client messages a second that one WebSocket session may send; 0 is no limit",
     )
+    requests_per_s: int = Field(
+        1000,
+        ge=0,
+        le=1_000_000,
+        description="REST requests a second that one key, login or address may send to a replica; 0 is no limit",
+    )
+    logins_per_minute: int = Field(
+        60, ge=0, le=1_000_000, description="Logins and registrations a minute from one address; 0 is no limit"
+    )
     database_pool: int = Field(5, ge=1, le=100, description="Database connections of a replica")
 
     @field_validator("link_secret", "jwt_secret", "key_secret")

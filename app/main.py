@@ -17,6 +17,7 @@ from app.api import (
     auth,
     balances,
     docs_page,
+    fees,
     fills,
     funds,
     health,
@@ -33,6 +34,7 @@ from app.api import (
     trades,
 )
 from app.api.edge import Edge
+from app.api.rate_limits import RateLimits
 from app.api.services import Services
 
 __all__ = ["Services", "create_app"]
@@ -51,6 +53,7 @@ _ROUTERS = (
     ledger.router,
     account_events.router,
     limits.router,
+    fees.router,
     account.router,
     instruments.router,
     time_status.router,
@@ -76,7 +79,7 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    app.add_middleware(Edge)
+    app.add_middleware(Edge, rate_limits=RateLimits(services.quotas))
     problems.install(app)
     for router in _ROUTERS:
         app.include_router(router)

@@ -17,6 +17,7 @@ from app.domain.decimals import plain_text
 from app.domain.enums import KillSwitchScope
 from app.errors import ApiError
 from app.protocol import admin_schemas, schemas
+from app.protocol.fields import TierName
 from app.protocol.limit_shapes import limits_shape
 from app.storage.limits import get_limits
 
@@ -56,7 +57,7 @@ class LevelAnswer(msgspec.Struct):
 class LevelQuery(ReadQuery, frozen=True, kw_only=True):
     """Which level's limits are shown."""
 
-    tier: admin_schemas.TierName | None = None
+    tier: TierName | None = None
 
 
 LevelParameters = Annotated[LevelQuery, Depends(QueryOf(LevelQuery))]

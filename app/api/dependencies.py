@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 
 from app.api.body import RawBody
+from app.api.rate_limits import identify
 from app.api.services import Services
 from app.auth.api_keys import ApiKeys
 from app.auth.login import LoginService
@@ -86,7 +87,18 @@ def client_address(request: Request) -> str | None:
 
 
 async def authenticated(request: Request, given: ServicesDep, raw: RawBody) -> Principal:
-    """Return who sent the request, by access token or by signature. Raises ApiError."""
+    """Return who sent the request, by access token or by signature, and count it. Raises ApiError."""
+    try:
+        principal = await _verified(request, given, raw)
+    except ApiError:
+        identify(request, None)
+        raise
+    identify(request, principal)
+    return principal
+
+
+async def _verified(request: Request, given: Services, raw: bytes) -> Principal:
+    """Return who sent the request. Raises ApiError."""
     headers = request.headers
     if any(len(headers.getlist(name)) > 1 for name in _CREDENTIAL_HEADERS):
         raise ApiError("unauthenticated", "Each credential header may come once.")

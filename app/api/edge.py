@@ -1,4 +1,4 @@
-"""The outermost layer of every request: its id, the headers of every answer, and the last catch.
+"""The outermost layer of every request: its id, its rate, the headers of every answer, and the last catch.
 
 Plain ASGI, because every request passes here. Whatever escapes the routes is logged with its
 traceback and answered as `internal_error`, without a word of it to the client.
@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem_answer
+from app.api.rate_limits import RateLimits, standing_headers
 from app.errors import ApiError
 
 logger = logging.getLogger(__name__)
@@ -25,8 +26,9 @@ _CREDENTIALS = (b"authorization", b"x-api-key")
 class Edge:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, rate_limits: RateLimits) -> None:
         self._app = app
+        self._rate_limits = rate_limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; other kinds than HTTP pass untouched."""
@@ -47,8 +49,15 @@ class Edge:
                 headers["X-Content-Type-Options"] = "nosniff"
                 if secret or scope["path"].startswith("/v1/auth/"):
                     headers["Cache-Control"] = "no-store"
+                for name, value in standing_headers(scope):
+                    headers[name] = value
             await send(message)
 
+        try:
+            self._rate_limits.arrive(scope)
+        except ApiError as too_many:
+            await problem_answer(too_many, request_id)(scope, receive, send_with_headers)
+            return
         try:
             await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:

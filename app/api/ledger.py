@@ -12,6 +12,7 @@ from app.api.openapi import page_of
 from app.api.paging import cut, decode_cursor, page_answer
 from app.api.query import ListQuery, QueryOf
 from app.api.reads import account_snapshot, scale_of
+from app.protocol.fields import SYMBOL_PATTERN
 from app.protocol.holdings import LedgerEntry, ledger_entry_shape
 from app.protocol.ports import Instruments
 from app.storage.ledger import LedgerRow, list_entries
@@ -23,7 +24,7 @@ router = APIRouter(tags=["account"])
 class LedgerQuery(ListQuery, frozen=True, kw_only=True):
     """Which entries are listed."""
 
-    asset: Annotated[str, Meta(pattern=r"^[A-Z0-9.-]{1,20}\Z")] | None = None
+    asset: Annotated[str, Meta(pattern=SYMBOL_PATTERN)] | None = None
 
 
 @router.get("/v1/ledger", openapi_extra=page_of(LedgerEntry))

@@ -15,6 +15,7 @@ from app.api.query import QueryOf, ReadQuery
 from app.api.reads import market_at
 from app.errors import ApiError
 from app.protocol import schemas
+from app.protocol.fields import DEPTH_PATTERN
 
 DEPTH_MAX = 5000
 DEPTH_FULL = "full"
@@ -24,9 +25,7 @@ router = APIRouter(tags=["market data"])
 class BookQuery(ReadQuery, frozen=True, kw_only=True):
     """Parameters of the snapshot."""
 
-    depth: Annotated[str, Meta(pattern=r"^(?:full|[1-9][0-9]{0,3})\Z", description="Levels per side, or `full`.")] = (
-        DEPTH_FULL
-    )
+    depth: Annotated[str, Meta(pattern=DEPTH_PATTERN, description="Levels per side, or `full`.")] = DEPTH_FULL
 
 
 @router.get("/v1/orderbook/{symbol}", openapi_extra=answer(schemas.BookSnapshot))

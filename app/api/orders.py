@@ -67,13 +67,19 @@ async def place_order(
 
 
 @router.post("/v1/orders/batch", openapi_extra=answer(schemas.PlacedBatch))
-async def place_batch(principal: Trader, _: NoQuery, body: BatchBody, entry: OrderEntryDep) -> Response:
+async def place_batch(
+    request: Request, principal: Trader, _: NoQuery, body: BatchBody, entry: OrderEntryDep
+) -> Response:
     """Place up to 50 orders in one command: each by itself, or with `atomic` all of them or none.
 
     Every order has a client_order_id, so that repeating the batch is safe. The answer has one result for
     each order, in their order: the order, or the error that refused it.
     """
-    return json_answer(await entry.place_batch(principal, body))
+    placed = await entry.place_batch(principal, body)
+    for result in placed.results:
+        if result.error is not None:
+            result.error.request_id = request.state.request_id
+    return json_answer(placed)
 
 
 @router.patch("/v1/orders/{order_id}", openapi_extra=answer(schemas.AmendedOrder))

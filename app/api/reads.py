@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.api.services import Services
 from app.domain.identity import Principal
 from app.domain.instrument import Instrument
+from app.domain.standing import AccountStanding
 from app.errors import ApiError
 from app.protocol.ports import Instruments, MarketData
 from app.storage.accounts import get_account
@@ -22,6 +23,8 @@ from app.storage.database import reading_one_moment
 
 WAIT_SECONDS_MAX = 2.0
 POLL_SECONDS = 0.005
+STANDING_POLL_SECONDS = 0.05
+"""Seldom: a sequence that the leader has not committed is one that nobody was told."""
 RETRY_AFTER_MS = 250
 
 
@@ -51,6 +54,22 @@ async def projection_snapshot(given: Services, min_seq: int | None) -> AsyncIter
         yield connection, await cursor(connection, given.shard)
 
 
+async def standing_at(given: Services, principal: Principal, min_seq: int | None) -> AccountStanding:
+    """Return how an account stands at the leader, at `min_seq` or later.
+
+    Whatever this replica acknowledged is part of it without waiting: the leader answers of what is committed.
+    Raises ApiError `not_caught_up`, or what the leader cannot be asked for.
+    """
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    while True:
+        standing = await given.standings.standing(principal.account_id)
+        if standing.engine_seq >= (min_seq or 0):
+            return standing
+        if time.monotonic() >= deadline:
+            raise not_caught_up(min_seq, standing.engine_seq)
+        await asyncio.sleep(STANDING_POLL_SECONDS)
+
+
 async def account_exists(given: Services, account_id: int) -> bool:
     """Return whether there is such an account, waiting for one that was opened a moment ago to be projected."""
     deadline = time.monotonic() + WAIT_SECONDS_MAX
@@ -66,16 +85,21 @@ async def market_at(market: MarketData, min_seq: int | None) -> int:
     deadline = time.monotonic() + WAIT_SECONDS_MAX
     while (applied := market.applied_seq()) < (min_seq or 0):
         if time.monotonic() >= deadline:
-            raise ApiError(
-                "not_caught_up",
-                "This replica has not applied that sequence yet.",
-                limit=str(min_seq),
-                actual=str(applied),
-                retry_after_ms=RETRY_AFTER_MS,
-            )
+            raise not_caught_up(min_seq, applied)
         # Polled: a wait is rare, and the view has no need to know its readers.
         await asyncio.sleep(POLL_SECONDS)
     return applied
+
+
+def not_caught_up(min_seq: int | None, applied: int) -> ApiError:
+    """Return the refusal of a read that waited in vain."""
+    return ApiError(
+        "not_caught_up",
+        "This replica has not applied that sequence yet.",
+        limit=str(min_seq),
+        actual=str(applied),
+        retry_after_ms=RETRY_AFTER_MS,
+    )
 
 
 def instrument_of(instruments: Instruments, symbol: str) -> Instrument:

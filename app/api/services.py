@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.websockets import WebSocket
 
+from app.api.rate_limits import NO_QUOTAS, Quotas
 from app.auth.api_keys import ApiKeys
 from app.auth.login import LoginService
 from app.auth.replay import ReplayGuard
 from app.protocol.modes import ExchangeStatus
-from app.protocol.ports import Administration, Authenticator, Instruments, MarketData, OrderEntry
+from app.protocol.ports import Administration, Authenticator, Instruments, MarketData, OrderEntry, Standings
 
 StreamEndpoint = Callable[[WebSocket], Awaitable[None]]
 
@@ -24,6 +25,7 @@ class Services:
     administration: Administration
     market_data: MarketData
     instruments: Instruments
+    standings: Standings
     authenticator: Authenticator
     replay_guard: ReplayGuard
     login: LoginService
@@ -32,5 +34,7 @@ class Services:
     """For reads of the projections only."""
     status: Callable[[], ExchangeStatus]
     """How the exchange is, as this replica last saw it; asks nobody."""
+    quotas: Quotas = NO_QUOTAS
+    """How many requests a caller may send; by default any number."""
     stream: StreamEndpoint | None = None
     """The WebSocket endpoint of `GET /v1/stream`; None leaves the path out."""

@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import __version__, metrics
+from app.api.rate_limits import Quotas
 from app.auth.api_keys import ApiKeys
 from app.auth.authenticator import CredentialsAuthenticator
 from app.auth.login import LoginService
@@ -146,12 +147,14 @@ def _services(settings: Settings, stack: AsyncExitStack, parts: _Parts) -> Servi
         administration=administration,
         market_data=hub,
         instruments=hub.instruments,
+        standings=link,
         authenticator=authenticator,
         replay_guard=RedisReplayGuard(redis, prefix=BUS_PREFIX, breaker=redis_breaker),
         login=LoginService(users, administration, tokens, passwords, refresh_secret=jwt_secret),
         api_keys=keys,
         database=database,
         status=status.current,
+        quotas=Quotas(requests_per_s=settings.requests_per_s, logins_per_minute=settings.logins_per_minute),
         stream=stream.serve,
     )
 

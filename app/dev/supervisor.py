@@ -40,6 +40,8 @@ DEV_FILE = Path(".orderwire") / "dev.json"
 """Where other commands look for addresses and keys. It stays after the end: with a data folder the keys stay good."""
 SHOWN_ACCOUNTS = (*catalog.CLIENTS, catalog.ADMINISTRATOR)
 
+RATES = ("ORDERWIRE_STREAM_MESSAGES_PER_S", "ORDERWIRE_REQUESTS_PER_S", "ORDERWIRE_LOGINS_PER_MINUTE")
+"""Settings of how often one client may ask."""
 ON_ONE_MACHINE = {
     "ORDERWIRE_STANDBYS": "0",
     "ORDERWIRE_REOPEN_S": "0",
@@ -161,7 +163,7 @@ class Supervisor:
             os.environ.setdefault(name, value)
         if not self._options.demo:
             # Its own tests switch limits on.
-            os.environ["ORDERWIRE_STREAM_MESSAGES_PER_S"] = "0"
+            os.environ.update(dict.fromkeys(RATES, "0"))
         # Stopped in the opposite order: replicas say goodbye while the engine still answers,
         # and the worker writes down the last thing the engine did.
         self._crew.add("worker", {**os.environ, "DATABASE_URL": self._logins["projector"]})

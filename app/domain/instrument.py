@@ -64,6 +64,10 @@ class Instrument(msgspec.Struct, frozen=True, array_like=True, dict=True):
         """Lot size as a step."""
         return step_of(self.lot_size)
 
+    def rates_with(self, maker: int, taker: int) -> tuple[int, int]:
+        """Return the maker and taker rate of accounts in a fee tier of these rates: a tier never raises one."""
+        return min(self.maker_fee, maker), min(self.taker_fee, taker)
+
 
 def step_of(text: str) -> Step:
     """Return a tick or lot size as a step; the text was validated when the instrument was created."""

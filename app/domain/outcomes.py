@@ -46,7 +46,7 @@ class CheckResult(msgspec.Struct, array_like=True, gc=False):
 
 
 class Outcome(msgspec.Struct, array_like=True, gc=False):
-    """What became of a command. Exactly one of `rejection` and the rest is filled."""
+    """What became of a command. Exactly one of `rejection` and the rest is filled, but for a refused amend."""
 
     engine_seq: int
     timestamp_ns: int
@@ -61,7 +61,7 @@ class Outcome(msgspec.Struct, array_like=True, gc=False):
     account_id: int | None = None
     """Given by create_account."""
     instrument: Instrument | None = None
-    """As it stands after create_instrument and update_instrument."""
+    """As it stands after create_instrument and update_instrument; the order's beside a refused amend's rejection."""
     results: tuple[BatchResult, ...] = ()
     """Of place_batch, in the order of its orders."""
     checks: tuple[CheckResult, ...] = ()

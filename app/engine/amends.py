@@ -189,7 +189,10 @@ class AmendDesk(Desk):
         account.seq += 1
         event = OrderAmendRejected(account.seq, self._state.sequence, account.account_id, command.order_id, rejection)
         self._recorder.private(account, event)
-        return self._outcome(rejection=rejection)
+        # A replica cannot tell the numbers of the refusal without it; whose order it is not learns nothing.
+        is_unknown = rejection.reason is RejectReason.UNKNOWN_ORDER
+        instrument = None if is_unknown else self._state.orders[command.order_id].book.instrument
+        return self._outcome(rejection=rejection, instrument=instrument)
 
 
 def wish_of(command: AmendOrder, order: Order) -> tuple[Wish, Rejection | None]:

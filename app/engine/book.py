@@ -278,7 +278,8 @@ class Book:
     def set_tiers(self, tiers: tuple[FeeTier, ...]) -> None:
         """Take over the fee tiers of its quote asset: a tier gives the lower of its rates and the instrument's."""
         own, self.tiers = self.rates, tiers
-        found = [(tier.volume, rates_of(min(own.maker, tier.maker), min(own.taker, tier.taker))) for tier in tiers]
+        instrument = self.instrument
+        found = [(tier.volume, rates_of(*instrument.rates_with(tier.maker, tier.taker))) for tier in tiers]
         self.tier_rates = tuple([(volume, own if rates == own else rates) for volume, rates in reversed(found)])
 
     def move_last_price(self, price: int | None) -> None:

@@ -144,14 +144,25 @@ def likeness(terms: PlaceOrder) -> Likeness:
     return terms.symbol, terms.side is _BUY, None if order_type is _LIMIT else order_type, terms.price, terms.quantity
 
 
+def holding(state: State, account: Account) -> dict[str, tuple[int, str]]:
+    """Return the tightest of each limit that is set for an account, and its level; of equal ones the account's own."""
+    tier = {} if account.tier is None else state.tier_limits[account.tier]
+    levels = (("account", account.limits), ("tier", tier), ("exchange", state.exchange_limits))
+    found: dict[str, tuple[int, str]] = {}
+    for name, info in LIMITS.items():
+        for level, limits in levels:
+            value = limits.get(name)
+            if value is None:
+                continue
+            held = found.get(name)
+            if held is None or (value > held[0] if info.tightest_is_largest else value < held[0]):
+                found[name] = value, level
+    return found
+
+
 def resolve(state: State, account: Account) -> Gate:
     """Return the limits that hold for an account, taken from the levels anew."""
-    values: dict[str, int] = {}
-    tier = {} if account.tier is None else state.tier_limits[account.tier]
-    for name, info in LIMITS.items():
-        found = [level[name] for level in (state.exchange_limits, tier, account.limits) if name in level]
-        if found:
-            values[name] = max(found) if info.tightest_is_largest else min(found)
+    values = {name: value for name, (value, _) in holding(state, account).items()}
     gate = account.gate = Gate(values, state.limits_version)
     if gate.is_counted and account.counts is None:
         account.counts = Counts()

@@ -152,14 +152,16 @@ class CheckDesk(OrderDesk):
         instrument, money = book.instrument, terms.quote_quantity
         if money is None:
             rejection = risk.check_quantity(instrument, price, terms.quantity)
-            measure = Measure(INTEGER_MAX, terms.quantity, "lots")
+            measure = Measure(most_of(instrument.max_quantity, instrument.lot_units), terms.quantity, "lots")
             findings.add(RejectReason.QUANTITY_OUT_OF_RANGE, rejection, measure)
             rejection = risk.check_notional(instrument, price, terms.quantity)
-            notional = Measure(INTEGER_MAX, price * terms.quantity * book.notional_unit, book.quote)
+            traded = price * terms.quantity * book.notional_unit
+            notional = Measure(most_of(instrument.max_notional), traded, book.quote)
             findings.add(RejectReason.NOTIONAL_OUT_OF_RANGE, rejection, notional)
         else:
             rejection = risk.check_money(book, money, order.rates.taker)
-            findings.add(RejectReason.QUANTITY_OUT_OF_RANGE, rejection, Measure(INTEGER_MAX, money, book.quote))
+            measure = Measure(most_of(instrument.max_notional), money, book.quote)
+            findings.add(RejectReason.QUANTITY_OUT_OF_RANGE, rejection, measure)
         rejection = risk.check_sums(book, terms.side, price, terms.quantity)
         findings.add(RejectReason.NOTIONAL_OUT_OF_RANGE, rejection)
         band = risk.band_of(book) if terms.type in BANDED_TYPES else None
@@ -176,6 +178,12 @@ class CheckDesk(OrderDesk):
         exposures = {gauge.name: gauge for gauge in controls.exposure_gauges(state, gate, attempt)}
         for name in EXPOSURES:
             findings.gauge(LIMITS[name].reason, [exposures[name]] if name in exposures else [])
+
+
+def most_of(highest: int | None, units: int = 1) -> int:
+    """Return an instrument's upper bound, or the largest number of so many units each that is exact everywhere."""
+    most = INTEGER_MAX // units
+    return most if highest is None else min(highest, most)
 
 
 def measure_of(gauge: Gauge, book: Book) -> Measure:

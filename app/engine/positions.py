@@ -47,6 +47,13 @@ class Turnover:
             del self.days[past]
         self.volume = sum(self.days.values())
 
+    def volume_on(self, day: int) -> int:
+        """Return what `volume` will be when a day not before today begins, or is if it is today; changes nothing."""
+        if day == self.day:
+            return self.volume
+        days = {**self.days, self.day: self.notional}
+        return sum(notional for past, notional in days.items() if past >= day - VOLUME_DAYS)
+
 
 class Reducing:
     """Open lots of the reduce-only orders of one side, kept up so that no check has to walk them."""

@@ -22,11 +22,21 @@ from app.gateway.listings import create_command, update_command
 from app.gateway.numbers import INTEGER_MAX, amount_units, price_ticks, rate_units, tier_volume
 from app.link.client import LinkClient
 from app.protocol import admin_schemas, schemas, shapes
+from app.protocol.field_rules import CLOSED_FOR_GOOD
 from app.protocol.limit_shapes import limit_changes
 from app.protocol.ports import Instruments
 from app.protocol.rejections import rejection_error
 
 CATALOG_WAIT_S = 2.0
+_NO_ACCOUNT = "There is no such account."
+_NOT_FOUND: dict[type[Command], str] = {
+    Deposit: _NO_ACCOUNT,
+    Withdraw: _NO_ACCOUNT,
+    UpdateAccount: _NO_ACCOUNT,
+    Transfer: "One of the two accounts does not exist.",
+    SetKillSwitch: "There is no such instrument or account.",
+}
+"""What was not found, by the command that named it."""
 
 
 class AdministrationGateway:
@@ -142,7 +152,12 @@ class AdministrationGateway:
     async def _submit(self, command: Command) -> Outcome:
         outcome = await self._link.submit(command)
         if outcome.rejection is not None:
-            raise rejection_error(outcome.rejection, self._instruments)
+            refusal = rejection_error(outcome.rejection, self._instruments)
+            if refusal.code == "not_found":
+                refusal.detail = _NOT_FOUND.get(type(command), refusal.detail)
+            elif refusal.code == "instrument_not_open":
+                refusal.detail = CLOSED_FOR_GOOD
+            raise refusal
         return outcome
 
 

@@ -11,6 +11,7 @@ from app.domain.outcomes import BatchResult, Outcome
 from app.errors import ApiError
 from app.gateway.answers import fill_shapes
 from app.protocol import schemas, shapes
+from app.protocol.field_rules import SAME_BATCH
 from app.protocol.ports import Instruments
 from app.protocol.problems import problem_of
 from app.protocol.rejections import rejection_error
@@ -65,6 +66,8 @@ class BatchPlan:
         instrument = instruments.get(symbol)
         if result.rejection is not None:
             refusal = rejection_error(result.rejection, instruments, instrument)
+            if refusal.field == "orders":
+                refusal.detail = SAME_BATCH
             return schemas.BatchEntry(error=problem_of(refusal, None))
         assert self._outcome is not None and result.order is not None and instrument is not None  # noqa: S101  # what was sent is known
         members = shapes.order_members(result.order, instrument)

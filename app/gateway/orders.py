@@ -28,6 +28,7 @@ from app.gateway.answers import checked_order, order_members, placed_order
 from app.gateway.batches import BatchPlan
 from app.gateway.terms import amend_command, deadline_left_ms, order_number, place_command
 from app.protocol import schemas, shapes
+from app.protocol.field_rules import NO_LIST
 from app.protocol.ports import CommandLink, Instruments
 from app.protocol.rejections import rejection_error
 from app.stages import TIMES, Stage
@@ -244,8 +245,11 @@ class OrderGateway:
         self.acknowledge(principal.account_id, outcome.engine_seq)
         if outcome.rejection is not None:
             symbol = symbol_of(command)
-            instrument = None if symbol is None else self._instruments.get(symbol)
-            raise rejection_error(outcome.rejection, self._instruments, instrument)
+            instrument = outcome.instrument if symbol is None else self._instruments.get(symbol)
+            refusal = rejection_error(outcome.rejection, self._instruments, instrument)
+            if refusal.field == "orders" and isinstance(command, PlaceList):
+                refusal.detail = NO_LIST
+            raise refusal
         for code in _codes_of(outcome):
             metrics.ORDERS.labels(code).inc()
         return outcome

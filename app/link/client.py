@@ -18,6 +18,7 @@ import structlog
 from app.breaker import Breaker
 from app.domain.commands import Command
 from app.domain.outcomes import Outcome
+from app.domain.standing import AccountStanding
 from app.errors import ApiError, LinkError
 from app.link.connection import Link
 from app.link.frames import (
@@ -37,6 +38,8 @@ from app.link.frames import (
     Refusal,
     Reply,
     Request,
+    StandingAnswer,
+    StandingRequest,
     StatusAnswer,
     StatusRequest,
     Submit,
@@ -91,6 +94,7 @@ class LinkClient:
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._held_until = 0.0
+        self._tells_standings = False
         self.term = 0
         self.epoch = 0
         self.head_seq = 0
@@ -166,6 +170,19 @@ class LinkClient:
         assert isinstance(answer, EngineStatus)
         return answer
 
+    async def standing(self, account_id: int) -> AccountStanding:
+        """Return how an account stands, with everything that was committed when this was called.
+
+        Raises ApiError: engine_unavailable, service_unavailable (too many ask), not_found.
+        """
+        await self._wait_leader()
+        if not self._tells_standings:
+            raise ApiError("engine_unavailable", "the engine's version cannot tell yet", retry_after_ms=500)
+        answer = await self._ask(lambda request_id: StandingRequest(request_id, account_id))
+        if not isinstance(answer, AccountStanding):
+            raise ApiError("not_found", "there is no such account")
+        return answer
+
     def _require_room(self, command: Command) -> None:
         """Refuse here what the leader would refuse: at ten times its capacity, refusing must not be its work."""
         if is_cancel(command):
@@ -217,19 +234,23 @@ class LinkClient:
         if pending is not None and not pending.future.done():
             pending.future.set_exception(pending.unknown())
 
-    async def _ask(self, make: Callable[[int], Request]) -> object:
+    async def _wait_leader(self) -> Link:
+        """Return the connection to a leader, waiting for one within bounds. Raises ApiError `engine_unavailable`."""
         if not self._ready.is_set():
             self._require_patience()
         if not await self.wait_connected(CONNECT_WAIT_MAX_S) or self._link is None:
             self._breaker.fail()
             raise ApiError("engine_unavailable", "no engine is leading right now", retry_after_ms=500)
-        loop = self._loop
+        return self._link
+
+    async def _ask(self, make: Callable[[int], Request]) -> object:
+        link, loop = await self._wait_leader(), self._loop
         pending = Pending(loop.create_future(), loop.time() + QUERY_TIMEOUT_S, None, False)
         self._request_id += 1
         request_id = self._request_id
         self._pending[request_id] = pending
         try:
-            self._link.send(make(request_id))
+            link.send(make(request_id))
             async with asyncio.timeout_at(pending.deadline):
                 return await pending.future
         except TimeoutError:
@@ -244,19 +265,24 @@ class LinkClient:
         if isinstance(reply, Answer):
             self._settle(reply.request_id, reply.outcome)
         elif isinstance(reply, Refusal):
-            if reply.code == "engine_unavailable":
-                self._held_until = self._loop.time() + HOLD_S * random.uniform(0.5, 1.0)  # noqa: S311 (jitter)
-            self._settle(reply.request_id, ApiError(reply.code, reply.detail, retry_after_ms=reply.retry_after_ms))
+            self._refused(reply)
         elif isinstance(reply, Beat):
             self.head_seq, self.findings = reply.head_seq, reply.findings
         elif isinstance(reply, BookAnswer):
             self._settle(reply.request_id, reply.book)
         elif isinstance(reply, StatusAnswer):
             self._settle(reply.request_id, reply.status)
+        elif isinstance(reply, StandingAnswer):
+            self._settle(reply.request_id, reply.standing)
         elif isinstance(reply, Challenge):
             self._answer_challenge(link, reply)
         elif isinstance(reply, Welcome):
             self._welcome(reply)
+
+    def _refused(self, refusal: Refusal) -> None:
+        if refusal.code == "engine_unavailable":
+            self._held_until = self._loop.time() + HOLD_S * random.uniform(0.5, 1.0)  # noqa: S311 (jitter)
+        self._settle(refusal.request_id, ApiError(refusal.code, refusal.detail, retry_after_ms=refusal.retry_after_ms))
 
     def _settle(self, request_id: int, result: object) -> None:
         pending = self._pending.get(request_id)
@@ -282,6 +308,7 @@ class LinkClient:
         if welcome.term < self.term:
             raise LinkError(f"expected term {self.term} or later, was {welcome.term}", sent=False)
         self.term, self.epoch, self.head_seq = welcome.term, welcome.epoch, welcome.head_seq
+        self._tells_standings = welcome.tells_standings
         self._breaker.succeed()
         self._ready.set()
         assert self._link is not None
@@ -335,14 +362,14 @@ class LinkClient:
                 link.send(Beat())
 
     def _lose(self) -> None:
-        """Settle what was sent on a lost link: keep what may be resent once, fail the rest."""
+        """Settle what was sent on a lost link: keep what may be resent once, fail the rest, and every question."""
         self._link = None
         self.holds.detach()
         self.findings = ()
         self._ready.clear()
         loop = self._loop
         for request_id, pending in list(self._pending.items()):
-            if not pending.sent:
+            if not pending.sent and pending.command is not None:
                 continue
             if pending.resendable and pending.attempt < 2:
                 loop.call_at(pending.deadline, self._fail, request_id)

@@ -14,6 +14,7 @@ import msgspec
 from app.domain.enums import DisconnectScope
 from app.domain.identity import SessionKey
 from app.domain.outcomes import Outcome
+from app.domain.standing import AccountStanding
 from app.errors import LinkError
 from app.protocol.modes import Finding
 from app.protocol.ports import BookView
@@ -66,6 +67,8 @@ class Welcome(_Message, frozen=True, tag="welcome"):
     epoch: int
     head_seq: int
     proof: bytes
+    tells_standings: bool = False
+    """Whether it knows a StandingRequest: a leader of a version before it cuts off who sends one."""
 
 
 class Submit(_Message, frozen=True, tag="submit"):
@@ -110,6 +113,13 @@ class StatusRequest(_Message, frozen=True, tag="status"):
     """Ask for the engine's status and state hash."""
 
     request_id: int
+
+
+class StandingRequest(_Message, frozen=True, tag="standing"):
+    """Ask how an account stands with its limits and fee tiers."""
+
+    request_id: int
+    account_id: int
 
 
 class Beat(_Message, frozen=True, tag="beat"):
@@ -165,8 +175,15 @@ class StatusAnswer(_Message, frozen=True, tag="status_answer"):
     status: EngineStatus
 
 
-Request = Hello | Submit | Hold | Release | BookRequest | StatusRequest | Beat
-Reply = Challenge | Welcome | Answer | Refusal | BookAnswer | StatusAnswer | Beat
+class StandingAnswer(_Message, frozen=True, tag="standing_answer"):
+    """How an account stands, or None for an unknown one."""
+
+    request_id: int
+    standing: AccountStanding | None
+
+
+Request = Hello | Submit | Hold | Release | BookRequest | StatusRequest | StandingRequest | Beat
+Reply = Challenge | Welcome | Answer | Refusal | BookAnswer | StatusAnswer | StandingAnswer | Beat
 
 _encoder = msgspec.msgpack.Encoder()
 _requests = msgspec.msgpack.Decoder(Request)

@@ -31,6 +31,7 @@ from app.link.frames import (
     Refusal,
     Release,
     Reply,
+    StandingRequest,
     StatusRequest,
     Submit,
     Welcome,
@@ -74,6 +75,9 @@ class Leader(Protocol):
 
     def status(self, request_id: int, connection: "Connection") -> None:
         """Answer with the status once it is consistent."""
+
+    def standing(self, request: StandingRequest, connection: "Connection") -> None:
+        """Answer how an account stands once that is committed, or refuse."""
 
 
 class SessionLeases(Protocol):
@@ -185,6 +189,8 @@ class Connection(asyncio.Protocol):
             self.send(BookAnswer(message.request_id, self._leader.book(message.symbol)))
         elif isinstance(message, StatusRequest):
             self._leader.status(message.request_id, self)
+        elif isinstance(message, StandingRequest):
+            self._leader.standing(message, self)
         elif isinstance(message, Hello):
             raise LinkError("a second hello", sent=False)
 
@@ -199,7 +205,7 @@ class Connection(asyncio.Protocol):
         self._welcomed = True
         leader = self._leader
         proof = leader_proof(self._secret, self._challenge, message.nonce)
-        self.send(Welcome(leader.term, leader.epoch, leader.head_seq, proof))
+        self.send(Welcome(leader.term, leader.epoch, leader.head_seq, proof, tells_standings=True))
         if self._timer is not None:
             self._timer.cancel()
         self._beat()
@@ -249,6 +255,6 @@ class LinkServer:
             connection.close()
 
 
-def refusal(request: Submit, code: str, detail: str, retry_after_ms: int | None = None) -> Refusal:
-    """Return the answer to a command that was not sequenced."""
+def refusal(request: Submit | StandingRequest, code: str, detail: str, retry_after_ms: int | None = None) -> Refusal:
+    """Return the answer to a command that was not sequenced, or a question that was not looked into."""
     return Refusal(request.request_id, code, detail, retry_after_ms)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from app.domain.commands import (
+    Command,
     CreateAccount,
     CreateAsset,
     CreateInstrument,
@@ -24,6 +25,7 @@ from app.domain.commands import (
     UpdateInstrument,
     Withdraw,
 )
+from app.domain.enums import KillSwitchScope
 from app.domain.events import SystemEvent
 from app.protocol.records import BatchRecord, decode_command
 
@@ -46,6 +48,9 @@ ACTS = {
     )
 }
 """By the tag of the command."""
+
+
+ACCOUNT_ID_MAX = 2**63 - 1
 
 
 class Act(NamedTuple):
@@ -79,7 +84,16 @@ def acts_of(record: BatchRecord, facts: Sequence[SystemEvent]) -> Iterator[Act]:
         if action in ACTS:
             command = decode_command(data)
             fields = {name: getattr(command, name) for name in command.__struct_fields__}
-            account_id = fields.get("account_id")
+            account_id = fields.get("account_id", _account_of(command))
             yield Act(
                 sequence, record.timestamp_ns, action, account_id, sequence in changed, _json.encode(fields).decode()
             )
+
+
+def _account_of(command: Command) -> int | None:
+    """Return the account that a command names under another name; None if it names none, or none that can be."""
+    if not isinstance(command, SetKillSwitch) or command.scope is not KillSwitchScope.ACCOUNT:
+        return None
+    target = command.target or ""
+    is_number = target.isascii() and target.isdigit() and len(target) <= len(str(ACCOUNT_ID_MAX))
+    return int(target) if is_number and int(target) <= ACCOUNT_ID_MAX else None

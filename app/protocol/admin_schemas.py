@@ -15,15 +15,15 @@ from app.protocol.fields import (
     RateText,
     Request,
     SymbolText,
+    TierName,
     TransferId,
+    UnitsText,
 )
 
 BreakerMs = Annotated[int, Meta(ge=1, le=86_400_000)]
 AuctionMs = Annotated[int, Meta(ge=0, le=86_400_000)]
 SessionCloseMs = Annotated[int, Meta(ge=0, lt=86_400_000)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
-UnitsText = Annotated[str, Meta(pattern=r"^(?:0|[1-9][0-9]{0,29})\Z")]
-TierName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,36}\Z")]
 
 
 class AssetRequest(Request, frozen=True):

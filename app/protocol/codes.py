@@ -45,7 +45,7 @@ CODES: dict[str, CodeInfo] = {
     "post_only_would_take": CodeInfo(422, "The post-only order would take liquidity"),
     "fok_not_fillable": CodeInfo(422, "The fill-or-kill order cannot be filled whole"),
     "no_liquidity": CodeInfo(422, "There is nothing to trade against"),
-    "insufficient_balance": CodeInfo(422, "The available balance does not cover the order"),
+    "insufficient_balance": CodeInfo(422, "The available balance does not cover it"),
     "open_order_limit": CodeInfo(422, "The account has too many open orders"),
     "order_notional_limit": CodeInfo(422, "The order's notional is above the limit"),
     "open_notional_limit": CodeInfo(422, "The account's open orders would pass their notional limit"),

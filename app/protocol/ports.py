@@ -14,6 +14,7 @@ from app.domain.events import BookLevels
 from app.domain.identity import Principal, SessionKey
 from app.domain.instrument import Instrument
 from app.domain.outcomes import Outcome
+from app.domain.standing import AccountStanding
 from app.protocol import admin_schemas, schemas
 
 
@@ -75,6 +76,16 @@ class CommandLink(Protocol):
         self, command: Command, *, session_id: str | None = None, deadline_ms: int | None = None
     ) -> Outcome:
         """Execute one command; returns after its batch is committed."""
+
+
+class Standings(Protocol):
+    """What only the leader counts of an account."""
+
+    async def standing(self, account_id: int) -> AccountStanding:
+        """Return how an account stands, with everything that was committed when this was called.
+
+        Raises ApiError: engine_unavailable, service_unavailable, not_found.
+        """
 
 
 class SessionHolds(Protocol):

@@ -5,6 +5,7 @@ from app.domain.events import Rejection
 from app.domain.instrument import Instrument
 from app.errors import ApiError
 from app.protocol.codes import CODES
+from app.protocol.field_rules import FIELD_RULES
 from app.protocol.ports import Instruments
 from app.protocol.shapes import timestamp_text
 
@@ -20,7 +21,9 @@ def rejection_error(rejection: Rejection, instruments: Instruments, instrument: 
         else number_text(value, unit, instruments, instrument)
         for value, unit in ((rejection.limit, rejection.unit), (rejection.actual, rejection.unit))
     ]
-    return ApiError(code, CODES[code].title, field=_spelled(field), limit=limit, actual=actual)
+    field = _spelled(field)
+    detail = CODES[code].title if code != "invalid_request" else FIELD_RULES.get(field or "", CODES[code].title)
+    return ApiError(code, detail, field=field, limit=limit, actual=actual)
 
 
 def _spelled(field: str | None) -> str | None:

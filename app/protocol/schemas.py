@@ -294,19 +294,6 @@ class Balance(msgspec.Struct, kw_only=True):
     held: str
 
 
-class LimitUse(msgspec.Struct, kw_only=True):
-    """A limit that holds for the account; `used` and `headroom` are null where only the engine counts."""
-
-    limit: str
-    level: str
-    """`exchange`, `tier` or `account`: where the tightest one is set."""
-    asset: str | None
-    """Of an amount: the quote asset that the numbers are in."""
-    value: str
-    used: str | None
-    headroom: str | None
-
-
 class BookSnapshot(msgspec.Struct, kw_only=True):
     """`GET /v1/orderbook/{symbol}`: levels as [price, quantity], best first."""
 

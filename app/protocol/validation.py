@@ -9,6 +9,7 @@ import re
 import msgspec
 
 from app.errors import ApiError
+from app.protocol.field_rules import pattern_rule
 
 _PATH = re.compile(r" - at `\$\.?([A-Za-z0-9_.\[\]]*)`\Z")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
@@ -29,6 +30,8 @@ def invalid_request(error: msgspec.ValidationError) -> ApiError:
         return ApiError("invalid_request", detail, status=422, field=_join(path, named))
     if missing := _MISSING.fullmatch(message):
         return ApiError("invalid_request", "A required field is missing.", field=_join(path, missing.group(1)))
+    if rule := pattern_rule(message):
+        return ApiError("invalid_request", rule, field=path or None)
     # Every message that starts so states what the schema wants and, at most, the type that came.
     detail = message + "." if message.startswith("Expected ") else "Expected one of the promised values."
     return ApiError("invalid_request", detail, field=path or None)

@@ -16,7 +16,7 @@ from app.domain.commands import Command, Tick
 from app.domain.events import EpochStarted, InstrumentListed
 from app.domain.outcomes import Outcome
 from app.engine.engine import ENGINE_VERSION, Engine, Sealed
-from app.link.frames import BUSY_RETRY_MS, Answer, EngineStatus, StatusAnswer, Submit, encode_frame
+from app.link.frames import BUSY_RETRY_MS, Answer, EngineStatus, StandingRequest, StatusAnswer, Submit, encode_frame
 from app.link.server import Connection, refusal
 from app.protocol.modes import Finding
 from app.protocol.ports import BookView, BusEntry
@@ -33,6 +33,7 @@ from app.sequencer.batch import build_record
 from app.sequencer.clock import LeaderClock
 from app.sequencer.modes import LeaderModes, orders_of
 from app.sequencer.publisher import Publisher
+from app.sequencer.questions import Questions, Readings
 from app.sequencer.queue import CommandQueue, Queued
 from app.sequencer.view import PublisherView
 from app.stages import TIMES, Stage
@@ -41,24 +42,12 @@ from app.storage.journal import Journal, JournalRow
 APPLY_SLICE_S = 0.01
 """Longest stretch of applying before the loop looks at its sockets again."""
 BEAT_IDLE_S = 0.25
-HASH_FREE_S = 0.1
-"""A state hash that takes more of the processor stops trading noticeably: it is made at most every HASH_EVERY_S."""
-HASH_EVERY_S = 60.0
 TICK = Tick()
 TICK_DATA = encode(TICK)
 
 _QUEUE_TIMES, _APPLY_TIMES = TIMES[Stage.QUEUE], TIMES[Stage.APPLY]
 
 log = structlog.get_logger(__name__)
-
-
-class HashedState(NamedTuple):
-    """The state hash at a sequence, and what it cost."""
-
-    sequence: int
-    state_hash: bytes
-    seconds: float
-    at: float
 
 
 class Flight(NamedTuple):
@@ -68,8 +57,7 @@ class Flight(NamedTuple):
     entry: BusEntry
     sealed: Sealed
     answers: list[tuple[Connection, int, Outcome]]
-    status_requests: list[tuple[int, Connection]]
-    hashed: "HashedState"
+    readings: Readings
     append: "asyncio.Task[None]"
 
 
@@ -117,8 +105,7 @@ class Sequencer:
         self._events = 0
         self._bytes = 0
         self._flight: Flight | None = None
-        self._status_requests: list[tuple[int, Connection]] = []
-        self._hashed = HashedState(-1, b"", 0.0, 0.0)
+        self._questions = Questions()
         self._beaten = 0.0
         self._stopping = False
         self.applying: bytes | None = None
@@ -186,7 +173,12 @@ class Sequencer:
 
     def status(self, request_id: int, connection: Connection) -> None:
         """Answer with the status at the next sealed and committed state."""
-        self._status_requests.append((request_id, connection))
+        self._questions.ask_status(request_id, connection)
+        self._wake.set()
+
+    def standing(self, request: StandingRequest, connection: Connection) -> None:
+        """Answer how an account stands at the next sealed and committed state, or refuse when too many ask."""
+        self._questions.ask_standing(request, connection)
         self._wake.set()
 
     # ---- the loop ------------------------------------------------------------------------------
@@ -202,9 +194,10 @@ class Sequencer:
             if self._flight is None:
                 if self._commands:
                     self._launch()
-                elif self._status_requests:
-                    self._answer_status(self._status_requests, self._hash_state())
-                    self._status_requests = []
+                elif self._questions:
+                    self._answer(self._questions.look(self._engine, self._now_ns()))
+                    # Not at once: what is left over must not keep sockets waiting.
+                    asyncio.get_running_loop().call_soon(self._wake.set)
             if self._stopping and self._flight is None and not self._queue:
                 return
 
@@ -326,14 +319,12 @@ class Sequencer:
             body=body,
         )
         self._head_hash = row.hash
-        status_requests, self._status_requests = self._status_requests, []
-        if status_requests:
-            self._hash_state()
+        readings = self._questions.look(self._engine, self._now_ns())
         entry = BusEntry(record.first_seq, record.last_seq, encode(without_commands(record)))
         self._modes.begin_commit()
         append = asyncio.create_task(self._append(row, len(self._commands)), name="append")
         append.add_done_callback(lambda _: self._wake.set())
-        self._flight = Flight(row, entry, sealed, self._answers, status_requests, self._hashed, append)
+        self._flight = Flight(row, entry, sealed, self._answers, readings, append)
         self._commands, self._answers, self._events, self._bytes = [], [], 0, 0
 
     async def _append(self, row: JournalRow, commands: int) -> None:
@@ -352,32 +343,25 @@ class Sequencer:
             if isinstance(event, EpochStarted):
                 self._view.start_epoch(event.epoch)
             elif isinstance(event, InstrumentListed):
-                self._view.open_book(event.instrument.symbol)
+                self._view.open_book(event.instrument.symbol, flight.row.timestamp_ns)
         self._view.commit(flight.sealed.books, head_seq=flight.row.last_seq, timestamp_ns=flight.row.timestamp_ns)
         for connection, request_id, outcome in flight.answers:
             connection.send_frame(encode_frame(Answer(request_id, outcome)))
         self._publisher.offer(flight.entry)
-        self._answer_status(flight.status_requests, flight.hashed)
+        self._answer(flight.readings)
 
-    def _hash_state(self) -> HashedState:
-        """Hash the sealed state, unless that is expensive and was done a moment ago."""
-        now, sequence = time.monotonic(), self._engine.state.sequence
-        known = self._hashed
-        if known.sequence != sequence and (known.seconds < HASH_FREE_S or now - known.at > HASH_EVERY_S):
-            began = time.thread_time()
-            state_hash = self._engine.state_hash()
-            self._hashed = HashedState(sequence, state_hash, time.thread_time() - began, now)
-        return self._hashed
-
-    def _answer_status(self, requests: list[tuple[int, Connection]], hashed: HashedState) -> None:
-        for request_id, connection in requests:
+    def _answer(self, readings: Readings) -> None:
+        """Tell replicas what they asked, of a state that is committed."""
+        for connection, standing in readings.standings:
+            connection.send(standing)
+        for request_id, connection in readings.status_requests:
             status = EngineStatus(
                 self.shard,
                 self.term,
                 self.epoch,
                 self.head_seq,
-                hashed.state_hash.hex(),
-                hashed.sequence,
+                readings.hashed.state_hash.hex(),
+                readings.hashed.sequence,
                 ENGINE_VERSION,
                 self._build,
                 self._modes.mode.value,

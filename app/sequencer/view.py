@@ -15,11 +15,12 @@ class CommittedBook:
 
     __slots__ = ("asks", "auction", "bids", "seq", "timestamp_ns")
 
-    def __init__(self) -> None:
+    def __init__(self, timestamp_ns: int) -> None:
         self.bids: dict[int, int] = {}
         self.asks: dict[int, int] = {}
         self.seq = 0
-        self.timestamp_ns = 0
+        self.timestamp_ns = timestamp_ns
+        """Time of the last change, or of the listing."""
         self.auction: tuple[int, int, int] | None = None
         """Price, quantity and surplus that a call auction stated last."""
 
@@ -49,16 +50,15 @@ class PublisherView:
         self.head_seq = head_seq
         self.start_epoch(epoch)
         for symbol, book in books.items():
-            committed = self._books[symbol] = CommittedBook()
+            committed = self._books[symbol] = CommittedBook(timestamp_ns)
             bids, asks = book.published_levels()
             committed.bids, committed.asks = dict(bids), dict(asks)
             committed.seq = book.seq
-            committed.timestamp_ns = timestamp_ns
             committed.auction = book.indicated
 
-    def open_book(self, symbol: str) -> None:
-        """Know an instrument whose book is still empty."""
-        self._books.setdefault(symbol, CommittedBook())
+    def open_book(self, symbol: str, timestamp_ns: int) -> None:
+        """Know an instrument whose book is still empty since it was listed."""
+        self._books.setdefault(symbol, CommittedBook(timestamp_ns))
 
     def start_epoch(self, epoch: int) -> None:
         """Number every book anew."""
@@ -70,7 +70,7 @@ class PublisherView:
         """Apply a batch that was committed."""
         self.head_seq = head_seq
         for book in books:
-            committed = self._books.setdefault(book.symbol, CommittedBook())
+            committed = self._books.setdefault(book.symbol, CommittedBook(timestamp_ns))
             if book.delta is not None:
                 committed.apply(book.delta, timestamp_ns)
             if book.auction is not None:

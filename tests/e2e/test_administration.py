@@ -68,6 +68,15 @@ async def test_the_tightest_of_exchange_tier_and_account_limits_holds(exchange: 
             "used": None,
             "headroom": None,
         }
+        ratio = {"order_trade_ratio": 10, "daily_notional": "2" + "0" * 13, "message_rate": 1_000}
+        changed = await admin.call("PATCH", account, {"limits": ratio})
+        asked = await rest.call("GET", f"/v1/limits?min_seq={changed['engine_seq']}")
+        assert asked["as_of_seq"] >= changed["engine_seq"]
+        uses = {entry["limit"]: (entry["level"], entry["used"], entry["headroom"]) for entry in asked["data"]}
+        assert uses["daily_notional"] == ("account", "1000", "1000")
+        assert uses["order_trade_ratio"] == ("account", "0", "10")
+        assert uses["message_rate"][1] in ("0", "1")
+        await admin.call("PATCH", account, {"limits": dict.fromkeys(ratio)})
         one = held["symbol_open_orders"]
         assert (one["level"], one["value"], one["used"], one["headroom"]) == ("account", "1", "1", "0")
         assert await refusal(place("1")) == ("open_order_limit", None, "1", "2")
@@ -130,7 +139,7 @@ async def test_money_moves_once_however_often_it_is_asked(exchange: Exchange) ->
 
 async def test_an_external_price_makes_a_mark_price_and_fee_tiers_are_taken_whole(exchange: Exchange) -> None:
     async with (
-        market(exchange) as symbol,
+        market(exchange, maker_fee="0.001", taker_fee="0.002") as symbol,
         RestClient(exchange.rest[0], exchange.accounts["admin"]) as admin,
     ):
         taken = await admin.call("POST", f"/v1/admin/instruments/{symbol}/reference", {"price": "107.50"})
@@ -140,6 +149,20 @@ async def test_an_external_price_makes_a_mark_price_and_fee_tiers_are_taken_whol
         rising = [tiers[0], tiers[0]]
         refused = await refusal(admin.call("POST", "/v1/admin/fee-tiers", {"asset": "USD", "tiers": rising}))
         assert refused == ("invalid_request", "tiers", None, None)
+        tiers.append({"volume": "50000.5", "maker_fee": "-0.0001", "taker_fee": "0.0001"})
+        seq = (await admin.call("POST", "/v1/admin/fee-tiers", {"asset": "USD", "tiers": tiers}))["engine_seq"]
+        answer = await admin.call("GET", f"/v1/fees?min_seq={seq}")
+        assert answer["as_of_seq"] >= seq
+        assert next(row for row in answer["data"] if row["symbol"] == symbol) == {
+            "symbol": symbol,
+            "maker_fee": "0",
+            "taker_fee": "0",
+            "asset": "USD",
+            "volume_30d": "0",
+            "volume_today": "0",
+            "tier": 1,
+            "next_tier": {"tier": 2, "missing": "50000.5"} | tiers[1],
+        }
         await admin.call("POST", "/v1/admin/fee-tiers", {"asset": "USD", "tiers": []})
 
 

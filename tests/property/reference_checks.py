@@ -14,7 +14,7 @@ from app.domain.outcomes import CheckResult, Outcome
 from tests.property.reference_forms import AT_ONCE, CAPPED, PRICED, check_form
 from tests.property.reference_gauges import Candidate, ReferenceGauges, Verdict, within
 from tests.property.reference_limits import Attempt
-from tests.property.reference_listing import INVALID, WHOLE
+from tests.property.reference_listing import INTEGER_MAX, INVALID, WHOLE
 from tests.property.reference_records import RefAccount, RefOrder, Refused
 
 
@@ -153,6 +153,8 @@ class ReferenceChecks(ReferenceGauges):
             failed = [each for each in verdicts if not each.passed]
             limited = [each for each in verdicts if each.limit is not None]
             shown = (failed or limited or [Verdict(True, code)])[0]
+            if not failed and limited and check in {self._quantity, self._notional}:
+                shown = shown._replace(limit=self._largest(candidate, code))
             name = shown.reason if code is INVALID and failed else code
             if name in results and not failed:
                 continue
@@ -161,6 +163,15 @@ class ReferenceChecks(ReferenceGauges):
             if failed and code in (INVALID, RejectReason.NO_LIQUIDITY):
                 break
         return Outcome(0, 0, checks=tuple(results.values()))
+
+    def _largest(self, c: Candidate, code: RejectReason) -> int:
+        """Return the largest quantity, notional or money that the instrument takes and that is exact everywhere."""
+        instrument = self.instruments[c.terms.symbol]
+        if code is RejectReason.QUANTITY_OUT_OF_RANGE and c.terms.quote_quantity is None:
+            bounds = [instrument.max_quantity, INTEGER_MAX // instrument.lot_units]
+        else:
+            bounds = [instrument.max_notional, INTEGER_MAX]
+        return min(bound for bound in bounds if bound is not None)
 
     # ---- permission ----------------------------------------------------------------------------
 

@@ -30,6 +30,10 @@ Answer = Outcome | Callable[[], Outcome]
 """What a command is answered; called after it, where the answer shows how orders stand then."""
 
 
+UNSEEN = (RejectReason.UNKNOWN_ORDER, RejectReason.NOT_FOUND)
+"""Refusals of an amend whose order the caller does not see."""
+
+
 class ReferenceModel(ReferenceTimers):
     """Commands in, events out, like the engine; `outcome` answers the last command."""
 
@@ -67,6 +71,10 @@ class ReferenceModel(ReferenceTimers):
             if refused.stated:
                 self._state_refusal(command, refused.rejection)
             answer = Outcome(0, 0, refused.rejection)
+            if isinstance(command, AmendOrder) and refused.rejection.reason not in UNSEEN:
+                order = self._by_id(command.order_id)
+                assert order is not None
+                answer.instrument = self.instruments[order.terms.symbol]
         self.serve_parents()
         self.end_of_command()
         self.compare_marks()

@@ -218,3 +218,14 @@ async def test_positions_and_ledger_are_the_accounts_own_and_readable(market: Ma
     assert (await get(market, "/v1/positions", EMPTY)).json()["data"] == []
     assert (await get(market, "/v1/ledger", EMPTY)).json()["data"] == []
     assert (await get(market, "/v1/events", EMPTY)).json()["data"] == []
+
+
+async def test_without_a_leader_limits_are_told_with_what_the_projections_know_of_their_use(market: Market) -> None:
+    await market.project_the_rest()
+    answer = (await get(market, "/v1/limits")).json()
+    (held,) = answer["data"]
+    open_orders = await pages(market, "/v1/orders?limit=1000&status=open")
+    open_orders += await pages(market, "/v1/orders?limit=1000&status=partially_filled")
+    assert (held["limit"], held["level"], held["value"]) == ("open_orders", "exchange", "5000")
+    assert (held["used"], held["headroom"]) == (str(len(open_orders)), str(5_000 - len(open_orders)))
+    assert answer["as_of_seq"] == market.stream.sequence

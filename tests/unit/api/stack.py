@@ -33,6 +33,7 @@ from app.protocol import admin_schemas, schemas
 from app.protocol.modes import status_of
 from app.protocol.ports import CommandLink, Instruments
 from app.protocol.shapes import instrument_shape
+from tests.unit.api.fake_standings import FakeStandings
 from tests.unit.auth.memory_stores import MemoryKeyStore, MemoryUserStore
 
 SECRET = "s" * 32
@@ -263,11 +264,14 @@ class FakeMarket:
 class FakeInstruments:
     """One instrument."""
 
+    def __init__(self, listed: Instrument = BTC_USD) -> None:
+        self.listed = listed
+
     def get(self, symbol: str) -> Instrument | None:
-        return BTC_USD if symbol == "BTC-USD" else None
+        return self.listed if symbol == self.listed.symbol else None
 
     def all(self) -> list[Instrument]:
-        return [BTC_USD]
+        return [self.listed]
 
     def asset_scale(self, asset: str) -> int | None:
         return {"BTC": 8, "USD": 10}.get(asset)
@@ -301,6 +305,7 @@ class Stack:
         self.entry = FakeOrderEntry()
         self.administration = FakeAdministration()
         self.market = FakeMarket()
+        self.standings = FakeStandings()
         self.guard = MemoryReplayGuard()
         self.tokens = AccessTokens(SECRET)
         self.keys = ApiKeys(MemoryKeyStore() if database is None else DatabaseKeyStore(database), SecretBox(SECRET))
@@ -313,6 +318,7 @@ class Stack:
             administration=self.administration,
             market_data=self.market,
             instruments=instruments,
+            standings=self.standings,
             authenticator=CredentialsAuthenticator(self.tokens, self.keys),
             replay_guard=self.guard,
             login=LoginService(self.users, self.administration, self.tokens, self.passwords, refresh_secret=SECRET),

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from app.api.edge import Edge
+from app.api.rate_limits import Quotas, RateLimits
 from tests.unit.api.stack import Stack
 
 
@@ -66,7 +67,7 @@ async def test_failure_after_the_answer_began_is_not_papered_over() -> None:
 
     scope = {"type": "http", "headers": [], "path": "/", "method": "GET"}
     with pytest.raises(RuntimeError, match="broken off"):
-        await Edge(breaks)(scope, None, send)  # type: ignore[arg-type]  # receives nothing
+        await Edge(breaks, RateLimits(Quotas()))(scope, None, send)  # type: ignore[arg-type]  # receives nothing
     assert len(sent) == 1
 
 

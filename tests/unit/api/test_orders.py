@@ -3,7 +3,9 @@
 import msgspec
 import pytest
 
-from app.errors import LinkError
+from app.errors import ApiError, LinkError
+from app.protocol import schemas
+from app.protocol.problems import problem_of
 from tests.unit.api.stack import ALICE, Stack, problem, refused_with
 
 BODY = {"symbol": "BTC-USD", "side": "buy", "type": "limit", "quantity": "1", "price": "100.00"}
@@ -99,6 +101,17 @@ async def test_batch_may_be_sent_again_and_answers_each_order(stack: Stack) -> N
     assert [(name, request.atomic, len(request.orders)) for name, request in stack.entry.calls] == [
         ("place_batch", True, 2)
     ] * 2
+
+
+async def test_a_refusal_within_a_batch_names_the_request(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuses(*_: object) -> schemas.PlacedBatch:
+        refused = problem_of(ApiError("no_liquidity", "nothing there"), None)
+        return schemas.PlacedBatch(engine_seq=42, results=[schemas.BatchEntry(error=refused)])
+
+    monkeypatch.setattr(stack.entry, "place_batch", refuses)
+    headers = stack.bearer() | {"X-Request-Id": "mine"}
+    answer = await stack.client.post("/v1/orders/batch", json={"orders": [BODY]}, headers=headers)
+    assert answer.json()["results"][0]["error"]["request_id"] == "mine"
 
 
 @pytest.mark.parametrize("count", [0, 51])

@@ -90,6 +90,16 @@ def test_checks_of_a_passing_order_name_limit_and_use() -> None:
     assert numbers(found["daily_loss_limit"]) == (None, None, None)
 
 
+def test_room_is_told_up_to_the_instruments_own_bounds() -> None:
+    engine = engine_with(max_quantity=50, max_notional=400)
+    found = checks(engine, buy(quantity=5, price=50))
+    assert numbers(found["quantity_out_of_range"]) == ("50", "5", "lots")
+    assert numbers(found["notional_out_of_range"]) == ("400", "250", QUOTE)
+    accepted(engine, sell(quantity=5, price=50))
+    spending = checks(engine, buy(quantity=0, quote_quantity=100))
+    assert numbers(spending["quantity_out_of_range"]) == ("400", "100", QUOTE)
+
+
 def test_nothing_changes_but_the_sequence() -> None:
     engine = engine_with([buy(quantity=1, price=50)])
     accepted(engine, SetLimits({"message_rate": "1"}))

@@ -203,3 +203,13 @@ def test_partial_fill_then_amend_then_cancel_settles_exactly() -> None:
     # 4 x 100 and 1 % of it were paid, nothing else.
     assert (available(engine, BOB, QUOTE), available(engine, BOB, BASE)) == (606, 4)
     assert all_of(OrderRejected, engine.apply(buy(BOB, quantity=6, price=100, client_order_id="n"))) == []
+
+
+def test_a_refused_amend_answers_the_instrument_that_its_numbers_are_in_but_not_of_anothers_order() -> None:
+    engine = engine_with([buy(quantity=5, price=100)], max_quantity=9)
+    refused(engine, amend(1, quantity=10))
+    assert engine.outcome.instrument == engine.state.books[SYMBOL].instrument
+    refused(engine, amend(1, ALICE, quantity=10))
+    assert engine.outcome.instrument is None
+    refused(engine, amend(1, quantity=10, symbols=("OTHER",)))
+    assert engine.outcome.instrument is None

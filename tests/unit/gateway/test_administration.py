@@ -12,7 +12,8 @@ from app.domain.commands import (
     UpdateAccount,
     UpdateInstrument,
 )
-from app.domain.enums import AccountStatus, InstrumentStatus, OrderType
+from app.domain.enums import AccountStatus, InstrumentStatus, OrderType, RejectReason
+from app.domain.events import Rejection
 from app.domain.outcomes import Outcome
 from app.errors import ApiError
 from app.gateway.administration import AdministrationGateway
@@ -28,6 +29,7 @@ from app.protocol.admin_schemas import (
     MoveRequest,
     ReferenceRequest,
 )
+from app.protocol.field_rules import CLOSED_FOR_GOOD
 from tests.unit.gateway.test_orders import BTC, OneInstrument, ScriptedLink
 
 MINUTE_NS = 60_000_000_000
@@ -166,3 +168,19 @@ async def test_what_has_no_integers_never_reaches_the_engine(call: object, code:
     with pytest.raises(ApiError) as caught:
         await call(administered.gateway)  # type: ignore[operator]  # each row is a call
     assert (caught.value.code, caught.value.field, administered.submitted) == (code, field, [])
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail"),
+    [
+        (RejectReason.NOT_FOUND, "One of the two accounts does not exist."),
+        (RejectReason.INSUFFICIENT_BALANCE, "The available balance does not cover it"),
+        (RejectReason.INSTRUMENT_NOT_OPEN, CLOSED_FOR_GOOD),
+    ],
+)
+async def test_a_refusal_says_what_is_wrong_with_this_command(reason: RejectReason, detail: str) -> None:
+    link = ScriptedLink(Outcome(9, 1, Rejection(reason)))
+    gateway = AdministrationGateway(link, OneInstrument())  # type: ignore[arg-type]  # a link by shape
+    with pytest.raises(ApiError) as caught:
+        await gateway.transfer(1001, MoveRequest("1002", "USD", "5", "t-1"))
+    assert (caught.value.code, caught.value.detail) == (reason.value, detail)

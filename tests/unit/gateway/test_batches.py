@@ -13,6 +13,7 @@ from app.domain.outcomes import BatchResult, Outcome
 from app.errors import ApiError
 from app.gateway.orders import OrderGateway
 from app.gateway.terms import place_command
+from app.protocol.field_rules import SAME_BATCH
 from app.protocol.schemas import BatchRequest, PlaceOrderRequest
 from tests.unit.gateway.test_orders import ALICE, BTC, OneInstrument, ScriptedLink, request
 
@@ -53,6 +54,19 @@ async def test_orders_and_refusals_come_back_in_the_order_that_was_asked() -> No
     assert (second.error.code, second.error.field) == ("invalid_price_tick", "price")
     assert third.error is not None
     assert (third.error.code, third.error.limit) == ("insufficient_balance", "2.5")
+
+
+async def test_orders_that_another_one_took_down_say_so() -> None:
+    results = (
+        BatchResult(Rejection(RejectReason.INVALID_REQUEST, "orders")),
+        BatchResult(Rejection(RejectReason.NO_LIQUIDITY)),
+    )
+    link = ScriptedLink(Outcome(9, NOW_NS, results=results))
+    batch = BatchRequest([named("a"), named("b")], atomic=True)
+    first, second = (await OrderGateway(link, OneInstrument()).place_batch(ALICE, batch)).results
+    assert first.error is not None
+    assert second.error is not None
+    assert (first.error.detail, second.error.code) == (SAME_BATCH, "no_liquidity")
 
 
 async def test_a_batch_of_nothing_but_unreadable_orders_is_answered_without_the_engine() -> None:

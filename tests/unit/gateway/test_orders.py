@@ -34,6 +34,7 @@ from app.domain.outcomes import CheckResult, Outcome
 from app.errors import ApiError
 from app.gateway.orders import OrderGateway
 from app.gateway.terms import deadline_left_ms, order_number, place_command
+from app.protocol.field_rules import NO_LIST
 from app.protocol.schemas import AmendOrderRequest, CancelAfterRequest, OrderListRequest, PlaceOrderRequest
 
 BTC = Instrument("BTC-USD", "BTC", "USD", "0.01", "0.00000001", 8, 10, notional_unit=1, lot_units=1)
@@ -216,6 +217,22 @@ async def test_an_amend_travels_as_decimals_because_the_replica_need_not_know_th
     with pytest.raises(ApiError) as caught:
         await gateway.amend(ALICE, "8", AmendOrderRequest(if_version=1))
     assert (caught.value.code, len(link.submitted)) == ("invalid_request", 2)
+
+
+async def test_a_refused_amend_is_told_in_the_numbers_of_the_orders_instrument() -> None:
+    rejection = Rejection(RejectReason.PRICE_BAND, "price", "7206000", "10000000", "ticks")
+    gateway = OrderGateway(ScriptedLink(Outcome(9, 1, rejection, instrument=BTC)), OneInstrument())
+    with pytest.raises(ApiError) as caught:
+        await gateway.amend(ALICE, "7", AmendOrderRequest(price="100000"))
+    assert (caught.value.limit, caught.value.actual) == ("72060", "100000")
+
+
+async def test_orders_that_make_no_list_are_told_what_would() -> None:
+    link = ScriptedLink(Outcome(9, 1, Rejection(RejectReason.INVALID_REQUEST, "orders")))
+    orders = [request(), request(side=Side.BUY)]
+    with pytest.raises(ApiError) as caught:
+        await OrderGateway(link, OneInstrument()).place_list(ALICE, OrderListRequest(ListKind.OCO, orders))
+    assert (caught.value.field, caught.value.detail) == ("orders", NO_LIST)
 
 
 async def test_credentials_limited_to_instruments_reach_no_other() -> None:

@@ -12,16 +12,33 @@ from app.domain.commands import CancelOrder, CreateAccount, PlaceOrder
 from app.domain.enums import DisconnectScope, OrderType, Side
 from app.domain.identity import SessionKey
 from app.domain.outcomes import Outcome
+from app.domain.standing import AccountStanding, FeeStanding, LimitStanding
 from app.errors import ApiError
 from app.link import client as client_module
 from app.link import holds as holds_module
+from app.link import server as server_module
 from app.link.client import LinkClient
-from app.link.frames import Answer, EngineStatus, HeldSession, StatusAnswer, Submit, encode_frame
+from app.link.frames import (
+    Answer,
+    EngineStatus,
+    HeldSession,
+    StandingAnswer,
+    StandingRequest,
+    StatusAnswer,
+    Submit,
+    Welcome,
+    encode_frame,
+)
 from app.link.server import Connection, LinkServer, refusal
 from app.protocol.modes import Finding, Mode, Part
 from app.protocol.ports import BookView
 from app.protocol.records import decode_command
 
+STANDING = AccountStanding(
+    5,
+    (LimitStanding("open_notional", "tier", "USD", str(10**30), "-1"),),
+    (FeeStanding("USD", "7", "0", ((str(10**30), -1, 2),)),),
+)
 SECRET = b"the shared secret of this test, long"
 
 
@@ -63,6 +80,14 @@ class ScriptedLeader:
 
     def book(self, symbol: str) -> BookView | None:
         return BookView(symbol, 5, 7, 3, 1, [(10, 1)], []) if symbol == "BTC-USD" else None
+
+    def standing(self, request: StandingRequest, connection: Connection) -> None:
+        if self.silent:
+            connection.close()
+        elif self.refuse_with is not None:
+            connection.send(refusal(request, self.refuse_with, "as told", 100))
+        else:
+            connection.send(StandingAnswer(request.request_id, STANDING if request.account_id == 1001 else None))
 
     def status(self, request_id: int, connection: Connection) -> None:
         connection.send(StatusAnswer(request_id, EngineStatus(0, self.term, 7, 5, "ab", 5, 1, "test", "normal", 0)))
@@ -178,6 +203,44 @@ async def test_books_and_status_are_answered() -> None:
         with pytest.raises(ApiError) as caught:
             await client.book("NOPE")
         assert caught.value.code == "unknown_symbol"
+
+
+async def test_standings_are_answered_or_refused() -> None:
+    leader = ScriptedLeader()
+    async with linked(leader) as (client, _):
+        await client.wait_connected(2)
+        assert await client.standing(1001) == STANDING
+        with pytest.raises(ApiError) as caught:
+            await client.standing(4711)
+        assert caught.value.code == "not_found"
+        leader.refuse_with = "service_unavailable"
+        with pytest.raises(ApiError) as caught:
+            await client.standing(1001)
+        assert (caught.value.code, caught.value.retry_after_ms) == ("service_unavailable", 100)
+
+
+async def test_a_question_fails_at_once_with_the_link_it_went_over() -> None:
+    leader = ScriptedLeader()
+    leader.silent = True
+    async with linked(leader) as (client, _):
+        await client.wait_connected(2)
+        async with asyncio.timeout(1):
+            with pytest.raises(ApiError) as caught:
+                await client.standing(1001)
+        assert caught.value.code == "engine_unavailable"
+
+
+async def test_a_leader_of_a_version_before_is_not_asked_what_it_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    def older(term: int, epoch: int, head_seq: int, proof: bytes, **_: bool) -> Welcome:
+        return Welcome(term, epoch, head_seq, proof)
+
+    monkeypatch.setattr(server_module, "Welcome", older)
+    async with linked(ScriptedLeader()) as (client, _):
+        await client.wait_connected(2)
+        with pytest.raises(ApiError) as caught:
+            await client.standing(1001)
+        assert caught.value.code == "engine_unavailable"
+        assert client.connected
 
 
 async def test_a_lower_term_than_seen_is_refused() -> None:

@@ -1,6 +1,7 @@
 """The audit lists every act of administration, whatever came of it, and nothing else."""
 
-from app.domain.commands import CancelOrder, CreateAccount, Deposit, Tick
+from app.domain.commands import CancelOrder, CreateAccount, Deposit, SetKillSwitch, Tick
+from app.domain.enums import KillSwitchScope
 from app.domain.events import AccountOpened, FundsTransferred, SystemEvent
 from app.projections.audit import acts_of
 from app.protocol.records import encode
@@ -27,3 +28,11 @@ def test_acts_are_listed_with_their_account_and_whether_they_changed_anything() 
         (15, "deposit", 1001, False),
     ]
     assert acts[1].details == '{"account_id":1001,"asset":"USD","amount":"5","transfer_id":"t-1"}'
+
+
+def test_a_kill_switch_of_an_account_is_about_that_account_if_there_can_be_one() -> None:
+    account, exchange = KillSwitchScope.ACCOUNT, KillSwitchScope.EXCHANGE
+    targets = [(account, "1002"), (account, "9" * 40), (account, "nobody"), (account, None), (exchange, None)]
+    record = batch(11, commands=len(targets), system=[])
+    record.commands[:] = [encode(SetKillSwitch(scope, target, True)) for scope, target in targets]
+    assert [act.account_id for act in acts_of(record, [])] == [1002, None, None, None, None]

@@ -5,6 +5,7 @@ import pytest
 from app.domain.enums import RejectReason
 from app.domain.events import Rejection
 from app.domain.instrument import Instrument
+from app.protocol.codes import CODES
 from app.protocol.rejections import rejection_error
 
 BTC = Instrument("BTC-USD", "BTC", "USD", "0.01", "0.00000001", 8, 10, notional_unit=1, lot_units=1)
@@ -57,3 +58,8 @@ def test_an_end_in_the_past_is_told_as_a_time_under_the_name_that_the_request_ha
 def test_a_refusal_without_numbers_has_none() -> None:
     error = rejection_error(Rejection(RejectReason.NO_LIQUIDITY), Assets())
     assert (error.code, error.field, error.limit, error.actual) == ("no_liquidity", None, None, None)
+
+
+def test_another_code_speaks_for_itself_whatever_the_field() -> None:
+    error = rejection_error(Rejection(RejectReason.PRICE_BAND, "price"), Assets())
+    assert error.detail == CODES["price_band"].title

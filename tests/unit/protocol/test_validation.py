@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from app.protocol.fields import DecimalText
 from app.protocol.validation import invalid_request
 
 
@@ -30,3 +31,10 @@ def test_refusal_names_the_field(text: str, field: str | None, status: int | Non
         msgspec.json.decode(text, type=Outer)
     error = invalid_request(wrong.value)
     assert (error.code, error.field, error.status) == ("invalid_request", field, status)
+
+
+def test_a_text_of_the_wrong_form_is_told_what_it_should_look_like() -> None:
+    with pytest.raises(msgspec.ValidationError) as wrong:
+        msgspec.convert({"price": "1e5"}, msgspec.defstruct("Body", [("price", DecimalText)]))
+    error = invalid_request(wrong.value)
+    assert (error.field, error.detail) == ("price", 'Expected a decimal as text in plain notation, like "0.25".')

@@ -17,7 +17,7 @@ from app.sequencer.publisher import Publisher
 from app.sequencer.quarantine import CRASHES_MAX, EngineCrashed, GuardedSequencer, fingerprint_of
 from app.storage.journal import Journal
 from app.storage.quarantine import QuarantineStore, Suspect
-from tests.unit.sequencer.test_sequencer import HandClock, HandConnection, HandJournal, HandPublisher, NoMetrics
+from tests.unit.sequencer.hand_driven import HandClock, HandConnection, HandJournal, HandPublisher, NoMetrics
 
 
 class HandStore:

@@ -1,8 +1,7 @@
 """The leader's loop with a hand-driven journal: what is visible when, and what is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 import pytest
@@ -14,137 +13,21 @@ from app.domain.commands import (
     CreateAccount,
     CreateAsset,
     CreateInstrument,
-    Deposit,
     PlaceOrder,
     StartEpoch,
     Tick,
 )
 from app.domain.enums import OrderType, Side, TimeInForce
-from app.domain.outcomes import Outcome
-from app.engine.engine import Engine
 from app.errors import Fenced
-from app.link.frames import Answer, Refusal, Reply, StatusAnswer, Submit, decode_reply
+from app.link.frames import (
+    Submit,
+)
 from app.link.server import Connection
-from app.protocol.ports import BusEntry
-from app.protocol.records import GENESIS_HASH, decode_batch, decode_command, encode
+from app.protocol.records import decode_batch, decode_command
 from app.sequencer import modes
-from app.sequencer import sequencer as module
-from app.sequencer.clock import LeaderClock
-from app.sequencer.publisher import Publisher
 from app.sequencer.queue import CANCEL_RESERVE, QUEUE_COMMANDS_MAX
-from app.sequencer.sequencer import Sequencer
-from app.storage.journal import Journal, JournalRow
-
-
-class HandClock:
-    """Tells the time that the test sets."""
-
-    def __init__(self) -> None:
-        self.time_ns = 1_000
-
-    def now_ns(self) -> int:
-        return self.time_ns
-
-
-class HandJournal:
-    """Commits a row when the test says so."""
-
-    def __init__(self) -> None:
-        self.rows: list[JournalRow] = []
-        self.commits: list[asyncio.Future[None]] = []
-        self.beats = 0
-
-    async def append(self, row: JournalRow) -> None:
-        self.rows.append(row)
-        self.commits.append(asyncio.get_running_loop().create_future())
-        await self.commits[-1]
-
-    async def beat(self, term: int, head_seq: int, head_hash: bytes) -> None:
-        self.beats += 1
-
-
-class HandPublisher:
-    """Keeps what was offered to the bus."""
-
-    def __init__(self) -> None:
-        self.entries: list[BusEntry] = []
-
-    def offer(self, entry: BusEntry) -> None:
-        self.entries.append(entry)
-
-
-class HandConnection:
-    """Keeps what a replica was told."""
-
-    def __init__(self) -> None:
-        self.replies: list[Reply] = []
-
-    def send(self, reply: Reply) -> None:
-        self.replies.append(reply)
-
-    def send_frame(self, frame: bytes) -> None:
-        self.replies.append(decode_reply(frame[4:]))
-
-
-class NoMetrics:
-    def batch_committed(self, commands: int, size: int, seconds: float) -> None:
-        return
-
-
-class Leader:
-    """A sequencer with its hand-driven surroundings."""
-
-    def __init__(self) -> None:
-        self.journal, self.publisher, self.replica = HandJournal(), HandPublisher(), HandConnection()
-        self.modes = modes.LeaderModes()
-        self.clock = HandClock()
-        self.sequencer = Sequencer(
-            engine=Engine(),
-            journal=cast(Journal, self.journal),
-            head_hash=GENESIS_HASH,
-            clock=cast(LeaderClock, self.clock),
-            publisher=cast(Publisher, self.publisher),
-            shard=0,
-            term=1,
-            build="test",
-            metrics=NoMetrics(),
-            modes=self.modes,
-        )
-        self.requests = 0
-
-    def submit(self, command: Command, *, deadline_ms: int = 5_000) -> int:
-        self.requests += 1
-        request = Submit(self.requests, deadline_ms, 1, encode(command))
-        self.sequencer.submit(request, cast(Connection, self.replica))
-        return self.requests
-
-    def answers(self) -> dict[int, Outcome]:
-        answers = [reply for reply in self.replica.replies if isinstance(reply, Answer)]
-        return {answer.request_id: answer.outcome for answer in answers}
-
-    def refusals(self) -> dict[int, str]:
-        return {reply.request_id: reply.code for reply in self.replica.replies if isinstance(reply, Refusal)}
-
-    async def commit(self) -> None:
-        """Let the append that is in flight succeed."""
-        self.journal.commits[-1].set_result(None)
-        await settle()
-
-
-async def settle() -> None:
-    """Give the loop its turns."""
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
-@pytest.fixture
-async def leader() -> AsyncIterator[Leader]:
-    made = Leader()
-    running = asyncio.create_task(made.sequencer.run())
-    await settle()
-    yield made
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+from app.storage.journal import JournalRow
+from tests.unit.sequencer.hand_driven import MARKET, Leader, order_of, settle, status
 
 
 async def test_nothing_is_visible_before_the_commit(leader: Leader) -> None:
@@ -247,33 +130,6 @@ async def test_an_unreadable_command_is_refused_and_takes_no_sequence(leader: Le
     assert leader.answers()[in_order].engine_seq == 1
 
 
-async def status(leader: Leader) -> Any:
-    leader.sequencer.status(7, cast(Connection, leader.replica))
-    await settle()
-    answers = [reply for reply in leader.replica.replies if isinstance(reply, StatusAnswer)]
-    return answers[-1].status
-
-
-async def test_status_is_of_a_committed_sequence_and_an_expensive_hash_is_not_made_twice_a_minute(
-    leader: Leader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    leader.submit(CreateAccount("a"))
-    await settle()
-    await leader.commit()
-    first = await status(leader)
-    assert (first.engine_seq, first.state_hash_seq) == (1, 1)
-    monkeypatch.setattr(module, "HASH_FREE_S", -1.0)
-    leader.submit(CreateAccount("b"))
-    await settle()
-    await leader.commit()
-    second = await status(leader)
-    assert (second.engine_seq, second.state_hash_seq, second.state_hash) == (2, 1, first.state_hash)
-    monkeypatch.setattr(module, "HASH_EVERY_S", -1.0)
-    third = await status(leader)
-    assert third.state_hash_seq == 2
-    assert third.state_hash != first.state_hash
-
-
 async def test_an_idle_leader_beats(leader: Leader, monkeypatch: pytest.MonkeyPatch) -> None:
     async with asyncio.timeout(5):
         while not leader.journal.beats:  # noqa: ASYNC110  # polls what the loop does
@@ -319,17 +175,6 @@ async def test_a_nearly_full_disk_refuses_what_adds_and_takes_what_cancels(leade
 
 MILLISECOND_NS = 1_000_000
 ENDLESS_NS = 10**18
-MARKET: tuple[Command, ...] = (
-    CreateAsset("USD", 2),
-    CreateAsset("X", 0),
-    CreateInstrument("X-USD", "X", "USD", "0.01", "1"),
-    CreateAccount("a"),
-    Deposit(1001, "USD", "1000000", "seed"),
-)
-
-
-def order_of(client_order_id: str) -> PlaceOrder:
-    return PlaceOrder(1001, "X-USD", Side.BUY, OrderType.LIMIT, 1, 1, client_order_id=client_order_id)
 
 
 def bid_until(expire_ns: int) -> PlaceOrder:

@@ -1,4 +1,4 @@
-"""The publisher view carries where an auction stands, whether it began before the view or after it."""
+"""The publisher view: committed books, and where an auction stands, whether it began before the view or after it."""
 
 from app.domain.enums import InstrumentStatus
 from app.engine.engine import Engine
@@ -39,3 +39,12 @@ def test_a_view_follows_what_each_batch_states() -> None:
         accepted(engine, command)
         view.commit(engine.seal().books, head_seq=engine.state.sequence, timestamp_ns=1)
         assert stated(view) == expected
+
+
+def test_a_book_without_a_change_is_as_old_as_its_listing() -> None:
+    view = PublisherView()
+    view.open_book(SYMBOL, 5)
+    view.commit([], head_seq=2, timestamp_ns=9)
+    book = view.book(SYMBOL)
+    assert book is not None
+    assert (book.seq, book.timestamp_ns, book.engine_seq) == (0, 5, 2)

@@ -1,0 +1,162 @@
+"""How many requests a caller may send: counted by this replica for whole windows of time, told on every answer.
+
+A caller is the credentials that were verified, else the address. Requests that only take risk out of the market count
+by themselves: whoever used everything up can still cancel.
+"""
+
+import ipaddress
+import time
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from app.domain.identity import Principal
+from app.errors import ApiError
+
+SUBJECTS_MAX = 100_000
+"""Callers counted one by one in a window; all beyond share one count."""
+IPV6_PREFIX = 64
+"""Bits of an IPv6 address that are one caller: the rest is his to choose."""
+_LIMITS, _STANDING = "rate_limits", "rate_limit"
+_UNCOUNTED = ("/healthz", "/readyz", "/metrics")
+_LOGINS = ("/v1/auth/login", "/v1/auth/register")
+PUBLIC = ("/v1/time", "/v1/status", "/v1/instruments", "/v1/orderbook/", "/v1/ticker", "/v1/trades/", "/v1/auth/")
+"""What asks for no credentials: sending some does not make it another caller's."""
+_CREDENTIALS = (b"authorization", b"x-api-key")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quotas:
+    """Requests of one caller; 0 is no limit."""
+
+    requests_per_s: int = 0
+    """The same again for cancels."""
+    logins_per_minute: int = 0
+    """Passwords to check or to keep, by address: each costs what it is meant to cost."""
+
+
+NO_QUOTAS = Quotas()
+now_s = time.time
+"""Wall clock: windows of all replicas begin together."""
+
+
+class Policy:
+    """A quota for windows of so many seconds, and what each caller sent in the present one."""
+
+    def __init__(self, name: str, quota: int, window_s: int) -> None:
+        self.name = name
+        self.quota = quota
+        self._window_s = window_s
+        self._window = -1
+        self._counts: dict[str, int] = {}
+
+    def spend(self, subject: str, at_s: float) -> "Spent":
+        """Count one request of a caller."""
+        window = int(at_s // self._window_s)
+        if window != self._window:
+            self._window = window
+            self._counts.clear()
+        if subject not in self._counts and len(self._counts) >= SUBJECTS_MAX:
+            subject = ""
+        sent = self._counts[subject] = self._counts.get(subject, 0) + 1
+        return Spent(self, sent, (window + 1) * self._window_s - at_s)
+
+    def headers(self, sent: int, left_s: float) -> tuple[tuple[str, str], ...]:
+        """Return what every answer says."""
+        remaining, reset_s = max(self.quota - sent, 0), max(-int(-left_s // 1), 1)
+        return (
+            ("RateLimit-Policy", f'"{self.name}";q={self.quota};w={self._window_s}'),
+            ("RateLimit", f'"{self.name}";r={remaining};t={reset_s}'),
+        )
+
+
+class Spent:
+    """A request that was counted: how many that makes, and the seconds until counting starts anew."""
+
+    __slots__ = ("_left_s", "_policy", "_sent")
+
+    def __init__(self, policy: Policy, sent: int, left_s: float) -> None:
+        self._policy = policy
+        self._sent = sent
+        self._left_s = left_s
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Return what its answer says."""
+        return self._policy.headers(self._sent, self._left_s)
+
+    def require(self) -> None:
+        """Refuse the request if it is one too many. Raises ApiError `rate_limited`."""
+        if self._sent > self._policy.quota:
+            raise ApiError(
+                "rate_limited",
+                f"Too many requests: the quota of {self._policy.name} is used up.",
+                limit=str(self._policy.quota),
+                actual=str(self._sent),
+                retry_after_ms=max(1, int(self._left_s * 1000)),
+            )
+
+
+class RateLimits:
+    """The policies of one replica."""
+
+    def __init__(self, quotas: Quotas) -> None:
+        self._requests = Policy("requests", quotas.requests_per_s, 1)
+        self._cancels = Policy("cancels", quotas.requests_per_s, 1)
+        self._logins = Policy("logins", quotas.logins_per_minute, 60)
+
+    def arrive(self, scope: Scope) -> None:
+        """Count a request whose caller is its address. Raises ApiError `rate_limited`."""
+        path: str = scope["path"]
+        scope["state"][_LIMITS] = self
+        if path in _UNCOUNTED or (_has_credentials(scope) and not path.startswith(PUBLIC)):
+            return
+        policy = self._logins if path in _LOGINS and scope["method"] == "POST" else self._requests
+        self._count(scope, policy, _address(scope))
+
+    def identify(self, request: Request, principal: Principal | None) -> None:
+        """Count a request with credentials that were verified, or (None) were not. Raises ApiError `rate_limited`."""
+        if principal is None:
+            self._count(request.scope, self._requests, _address(request.scope))
+            return
+        policy = self._cancels if _only_cancels(request.method, request.scope["path"]) else self._requests
+        self._count(request.scope, policy, principal.key_id or f"account {principal.account_id}")
+
+    def _count(self, scope: Scope, policy: Policy, subject: str) -> None:
+        if policy.quota and _STANDING not in scope["state"]:
+            spent = scope["state"][_STANDING] = policy.spend(subject, now_s())
+            spent.require()
+
+
+def identify(request: Request, principal: Principal | None) -> None:
+    """Count a request where limits are in force; see RateLimits.identify."""
+    limits: RateLimits | None = request.scope["state"].get(_LIMITS)
+    if limits is not None:
+        limits.identify(request, principal)
+
+
+def standing_headers(scope: Scope) -> tuple[tuple[str, str], ...]:
+    """Return the headers of the answer to a request; none if it was not counted."""
+    spent: Spent | None = scope["state"].get(_STANDING)
+    return () if spent is None else spent.headers
+
+
+def _has_credentials(scope: Scope) -> bool:
+    return any(name in _CREDENTIALS for name, _ in scope["headers"])
+
+
+def _address(scope: Scope) -> str:
+    """Return the caller by address, as the server was told to trust it."""
+    host = scope["client"][0] if scope.get("client") else ""
+    if ":" not in host:
+        return f"address {host}"
+    try:
+        network = ipaddress.ip_network((host.partition("%")[0], IPV6_PREFIX), strict=False)
+    except ValueError:
+        return f"address {host}"
+    return f"address {network}"
+
+
+def _only_cancels(method: str, path: str) -> bool:
+    return path == "/v1/cancel-after" or (method == "DELETE" and path.startswith(("/v1/orders", "/v1/order-lists/")))
