@@ -202,13 +202,14 @@ class Matcher:
         for other in crossed_of_owner(order, self._state):
             if not order.remaining:
                 return
+            # What ended one may have ended another.
+            if other.level is None:
+                continue
             if self.met >= COMMAND_ORDER_OPERATIONS_MAX:
                 self.close(order, _REASON_SWEEP_LIMIT)
                 return
-            # What ended one may have ended another.
-            if other.level is not None:
-                self.met += 1
-                self._prevent(order, other, min(order.remaining, other.remaining))
+            self.met += 1
+            self._prevent(order, other, min(order.remaining, other.remaining))
 
     def _trips(self, taker: Order, price: int) -> bool:
         """Halt the instrument instead of a print that is too far from the price of a while ago."""

@@ -36,6 +36,7 @@ from tests.unit.engine.builders import (
     sell,
     update,
 )
+from tests.unit.engine.list_builders import ids_of, oco
 
 AUCTION, OPEN = InstrumentStatus.AUCTION, InstrumentStatus.OPEN
 
@@ -153,6 +154,16 @@ def test_own_orders_are_met_when_an_order_moves_in_an_auction() -> None:
     accepted(engine, amend(2, price=96))
     assert order(engine, 2).reason == "self_trade"
     assert (bids(engine), asks(engine)) == ([], [(95, 2)])
+
+
+def test_what_another_end_took_along_is_no_step_of_an_entering_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.engine.matching.COMMAND_ORDER_OPERATIONS_MAX", 1)
+    engine = engine_with()
+    first, second = ids_of(engine, oco(sell(quantity=2, price=95), sell(quantity=2, price=96)))
+    accepted(engine, update(status=AUCTION))
+    accepted(engine, buy(quantity=5, price=100, stp=SelfTradePrevention.CANCEL_OLDEST))
+    assert [order(engine, each).reason for each in (first, second)] == ["self_trade", "oco_peer"]
+    assert bids(engine) == [(100, 5)]
 
 
 def test_new_epoch_leaves_the_hidden_book_empty() -> None:
