@@ -4,6 +4,7 @@ Each method returns the outcome of its command; events go to the recorder on the
 """
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from app.domain.commands import CancelOrder, PlaceOrder
 from app.domain.enums import OrderReason, OrderStatus, OrderType, RejectReason, Side, TimeInForce
@@ -131,6 +132,9 @@ class OrderDesk(Desk):
         if order.remaining:
             if terms.time_in_force is _GTC:
                 own.add(order)
+                # A resting order keeps its command, of which every decoding makes new copies: 80 bytes.
+                force_setattr(terms, "symbol", book.symbol)
+                force_setattr(terms, "account_id", account.account_id)
             else:
                 self._matcher.close(order, _REASON_IOC_REMAINDER)
         return self._order_outcome(order)
