@@ -112,8 +112,10 @@ async def venue(own_servers: LocalServers, empty_database: str, tmp_path: Path) 
         for replica in replicas:
             await stack.enter_async_context(replica)
             async with asyncio.timeout(STARTED_S):
-                while (await replica.http.get(f"/v1/instruments/{SYMBOL}")).status_code != 200:  # noqa: ASYNC110  # polls a server
-                    await asyncio.sleep(LOOK_S)
+                # Ready is a replica that has found the leader and follows the stream.
+                for path in (f"/v1/instruments/{SYMBOL}", "/readyz"):
+                    while (await replica.http.get(path)).status_code != 200:  # noqa: ASYNC110  # polls a server
+                        await asyncio.sleep(LOOK_S)
         await cluster.wait_for_standby()
         yield Venue(cluster, replicas, accounts, journal)
 
