@@ -48,6 +48,11 @@ class LocalServers:
             server.pid for server in (self._postgres, self._valkey) if server is not None and server.pid is not None
         ]
 
+    @property
+    def data_folder(self) -> Path | None:
+        """Where the PostgreSQL started here keeps its data; None for one that was given."""
+        return None if self._folder is None or self._postgres is None else self._folder.path
+
     def launch(self) -> None:
         """Begin to start both and return at once; the caller may use the time. Raises StartupError."""
         if self._database_url is not None and self._redis_url is not None:

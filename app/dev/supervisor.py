@@ -161,6 +161,9 @@ class Supervisor:
         )
         for name, value in ON_ONE_MACHINE.items():
             os.environ.setdefault(name, value)
+        if self._servers.data_folder is not None:
+            # The engine's role may not ask the server for it.
+            os.environ.setdefault("ORDERWIRE_DISK_PATHS", str(self._servers.data_folder))
         if not self._options.demo:
             # Its own tests switch limits on.
             os.environ.update(dict.fromkeys(RATES, "0"))

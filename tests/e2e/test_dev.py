@@ -105,6 +105,8 @@ async def test_first_line_says_everything_when_all_is_ready_and_the_stop_leaves_
     roles = dev.roles()
     assert {name: len(pids) for name, pids in roles.items()} == {"worker": 1, "engine": 1, "api": 2}
     assert dev.end(signal.SIGTERM) == (0, "")
+    said = (folder / "stderr.txt").read_text()
+    assert "disk_not_measured" not in said, "a newcomer is not told to set what nobody needs to set here"
     assert [pid for pids in roles.values() for pid in pids if is_running(pid)] == []
     assert processes_in(folder) == []
     assert files_in(folder) == [".orderwire", ".orderwire/dev.json", "stderr.txt"]
