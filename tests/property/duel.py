@@ -87,10 +87,7 @@ class Duel:
             top = book.top(0)
             ours = top.bid, top.bid_quantity, top.ask, top.ask_quantity
             compare(f"best bid and ask of {symbol}", ours, self.model.public_best(symbol))
-        try:
-            invariants.check(self.engine.state)
-        except AssertionError as error:
-            raise Disagreement("an invariant is broken", error, "sound") from error
+        self._check_invariants()
         return events
 
     def seal(self) -> RefSealed:
@@ -105,7 +102,14 @@ class Duel:
         self._outcomes.clear()
         if "ticks" in GROUPS:
             compare("next deadline", self.engine.next_deadline, self.model.next_deadline)
+        self._check_invariants()
         return sealed
+
+    def _check_invariants(self) -> None:
+        try:
+            invariants.check(self.engine.state)
+        except AssertionError as error:
+            raise Disagreement("an invariant is broken", error, "sound") from error
 
 
 def compare(what: str, ours: object, theirs: object) -> None:
