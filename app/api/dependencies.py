@@ -7,7 +7,6 @@ also what the API document reads a route's security from.
 from typing import Annotated
 
 from fastapi import Depends
-from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 
 from app.api.body import RawBody
@@ -61,17 +60,12 @@ async def _api_keys(given: ServicesDep) -> ApiKeys:
     return given.api_keys
 
 
-async def _database(given: ServicesDep) -> AsyncEngine:
-    return given.database
-
-
 OrderEntryDep = Annotated[OrderEntry, Depends(_order_entry)]
 AdministrationDep = Annotated[Administration, Depends(_administration)]
 MarketDataDep = Annotated[MarketData, Depends(_market_data)]
 InstrumentsDep = Annotated[Instruments, Depends(_instruments)]
 LoginDep = Annotated[LoginService, Depends(_login)]
 ApiKeysDep = Annotated[ApiKeys, Depends(_api_keys)]
-DatabaseDep = Annotated[AsyncEngine, Depends(_database)]
 
 
 def request_target(request: Request) -> str:

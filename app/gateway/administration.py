@@ -27,7 +27,6 @@ from app.protocol.limit_shapes import limit_changes
 from app.protocol.ports import Instruments
 from app.protocol.rejections import rejection_error
 
-CATALOG_WAIT_S = 2.0
 _NO_ACCOUNT = "There is no such account."
 _NOT_FOUND: dict[type[Command], str] = {
     Deposit: _NO_ACCOUNT,

@@ -191,12 +191,6 @@ def quote_shape(top: BookTop, instrument: Instrument) -> schemas.BookQuote:
     )
 
 
-def level_shapes(levels: list[tuple[int, int]], instrument: Instrument) -> list[tuple[str, str]]:
-    """Return book levels as decimal text pairs; a quantity of 0 stays "0"."""
-    tick, lot = instrument.tick, instrument.lot
-    return [(format_steps(price, tick), format_steps(quantity, lot)) for price, quantity in levels]
-
-
 def instrument_shape(instrument: Instrument) -> schemas.InstrumentShape:
     """Return the instrument with every filter and fee."""
 

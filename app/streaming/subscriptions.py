@@ -4,8 +4,6 @@ A channel's first frame is queued only while the backlog is low: so two hundred 
 do not fill the outbox at once, and a session that lagged gets fresh ones when it has caught up.
 """
 
-from collections.abc import Callable
-
 from app import metrics
 from app.errors import ApiError
 from app.protocol.channels import PublicChannel, PublicKind
@@ -108,6 +106,3 @@ def options_of(channel: PublicChannel, options: BookOptions | None) -> BookOptio
     if channel.kind is not PublicKind.ORDERBOOK:
         raise ApiError("invalid_request", "Only order books take options.", field="options")
     return options
-
-
-PublicLookup = Callable[[PublicChannel, BookOptions], LiveChannel]
