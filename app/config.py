@@ -70,6 +70,15 @@ class Settings(BaseSettings):
     reopen_s: float = Field(
         10.0, ge=0, le=3600, description="How long only cancels are taken after an outage of more than 5 s; 0 is off"
     )
+    projection_lag_s: float = Field(
+        60.0,
+        ge=0,
+        le=86_400,
+        description="Lag of the worker beyond which new orders are throttled; 0 is off",
+    )
+    throttled_orders_per_s: int = Field(
+        1000, ge=1, le=1_000_000, description="Orders a second that are taken while new orders are throttled"
+    )
     journal_partition: int = Field(
         10_000_000, ge=256, le=10**12, description="Commands of one journal partition; prune drops whole ones"
     )

@@ -101,6 +101,13 @@ DISK_FREE_RATIO = Gauge(
 )
 DISK_FREE_RATIO.set(float("nan"))
 
+PROJECTION_LAG_SECONDS = Gauge(
+    "orderwire_projection_lag_seconds",
+    "Age of the oldest journal row that the core projection has not applied; NaN if none ever ran",
+    registry=REGISTRY,
+)
+PROJECTION_LAG_SECONDS.set(float("nan"))
+
 BREAKER_OPEN = Gauge(
     "orderwire_breaker_open",
     "Whether this replica leaves a dependency alone for now (1), because it did not answer",
@@ -113,7 +120,16 @@ ProcessCollector(registry=REGISTRY)
 
 _OF_ROLE = {
     "api": (ORDERS, SESSIONS_OPEN, CHANNELS_OPEN, MODE, PART_OK, BREAKER_OPEN),
-    "engine": (BATCH_COMMANDS, BATCH_BYTES, COMMIT_SECONDS, BUS_LAG_COMMANDS, MODE, PART_OK, DISK_FREE_RATIO),
+    "engine": (
+        BATCH_COMMANDS,
+        BATCH_BYTES,
+        COMMIT_SECONDS,
+        BUS_LAG_COMMANDS,
+        MODE,
+        PART_OK,
+        DISK_FREE_RATIO,
+        PROJECTION_LAG_SECONDS,
+    ),
     "worker": (ORDERS_ENDED, TRADES_PREVENTED),
 }
 

@@ -115,6 +115,8 @@ def _modes(settings: Settings, silence_s: float) -> LeaderModes:
         standbys_wanted=settings.standbys,
         disk_cancel_only=settings.disk_cancel_only_percent / 100,
         reopen_s=settings.reopen_s,
+        projection_lag_max_s=settings.projection_lag_s,
+        throttled_orders_per_s=settings.throttled_orders_per_s,
     )
     modes.after_silence(silence_s)
     return modes

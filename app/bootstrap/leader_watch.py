@@ -1,4 +1,4 @@
-"""Looks after the leader's surroundings once a second: standbys, free space, the bus; tells the replicas of changes.
+"""Looks after the leader's surroundings once a second: standbys, worker, free space and bus; tells replicas of changes.
 
 The questions go over a connection of their own: one that a frozen server does not answer is cut, and
 must not take the leader's lock with it.
@@ -46,10 +46,12 @@ def show(modes: LeaderModes) -> None:
     """Set the metrics of the modes."""
     metrics.MODE.set(RANK[modes.mode])
     wrong = {finding.part for finding in modes.findings}
-    for part in (Part.DATABASE, Part.REDIS, Part.STANDBY, Part.DISK, Part.REOPENING):
+    for part in (Part.DATABASE, Part.REDIS, Part.STANDBY, Part.DISK, Part.REOPENING, Part.PROJECTION):
         metrics.PART_OK.labels(part.value).set(part not in wrong)
     if modes.disk_free is not None:
         metrics.DISK_FREE_RATIO.set(modes.disk_free)
+    if modes.projection_lag_s is not None:
+        metrics.PROJECTION_LAG_SECONDS.set(modes.projection_lag_s)
 
 
 async def _ask_for_ever(modes: LeaderModes, server: LeaderLock, paths: Sequence[str]) -> None:
@@ -57,6 +59,7 @@ async def _ask_for_ever(modes: LeaderModes, server: LeaderLock, paths: Sequence[
     while True:
         try:
             modes.standbys = await server.standbys()
+            modes.projection_lag_s = await server.projection_lag_s()
             if measured is None:
                 measured = await _local_data_folder(server)
         except JournalUnavailable as error:

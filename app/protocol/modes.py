@@ -31,6 +31,7 @@ class Part(StrEnum):
     STANDBY = "standby"
     DISK = "disk"
     REOPENING = "reopening"
+    PROJECTION = "projection"
     STREAM = "stream"
     DRAIN = "drain"
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from app.domain.commands import AmendOrder, Command, PlaceBatch, PlaceList, PlaceOrder
 from app.protocol.modes import RANK, Finding, Mode, Part
+from app.sequencer.throttle import THROTTLED_ORDERS_PER_S, OrderThrottle
 
 COMMIT_AGE_MAX_S = 1.0
 """A journal operation that takes longer stops new commands until it is settled."""
@@ -26,6 +27,10 @@ DISK_LOW_RATIO = 2.0
 """The volume is low below so many times that share..."""
 DISK_REOPEN_RATIO = 1.2
 """...and takes orders again above so many times of it."""
+PROJECTION_LAG_MAX_S = 60.0
+"""Lag of the core projection beyond which new orders are throttled..."""
+PROJECTION_CAUGHT_UP_RATIO = 0.5
+"""...until it is below so many times that."""
 
 _OPENING = PlaceOrder | AmendOrder | PlaceBatch | PlaceList
 """Commands that may add to what an account has in the market."""
@@ -40,27 +45,35 @@ class LeaderModes:
         standbys_wanted: int = 0,
         disk_cancel_only: float = DISK_CANCEL_ONLY,
         reopen_s: float = REOPEN_S,
+        projection_lag_max_s: float = PROJECTION_LAG_MAX_S,
+        throttled_orders_per_s: int = THROTTLED_ORDERS_PER_S,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.findings: tuple[Finding, ...] = ()
         """What was wrong at the last `evaluate`."""
         self.cancel_only: str | None = None
         """Why orders are refused, in words; None while they are taken."""
+        self.throttled: str | None = None
+        """Why new orders are throttled, in words; None while they are not."""
         self.disk_free: float | None = None
         """Free share of the fullest volume, 0 to 1; None while it cannot be measured."""
         self.standbys: int | None = None
         """Engines that follow and could lead; None while nobody can tell."""
+        self.projection_lag_s: float | None = None
+        """Age of the oldest row that the core projection has not applied; None while nobody can tell."""
         self.bus_fault: str | None = None
         """Why nothing is published; None while the bus takes entries."""
         self._standbys_wanted = standbys_wanted
         self._disk_cancel_only = disk_cancel_only
         self._reopen_s = reopen_s
+        self._projection_lag_max_s = projection_lag_max_s
+        self._throttle = OrderThrottle(throttled_orders_per_s, clock_s)
         self._clock_s = clock_s
         self.asked_s: float | None = None
         """When the journal was asked for what it has not answered yet; None while nothing is asked."""
         self._slow_s = float("-inf")
         self._reopens_s = float("-inf")
-        self._disk_closed = False
+        self._disk_closed = self._projection_late = False
 
     def begin_commit(self) -> None:
         """The journal was asked for something."""
@@ -90,13 +103,25 @@ class LeaderModes:
         """Return whether the command must wait for better times."""
         return self.cancel_only is not None and isinstance(command, _OPENING)
 
+    def throttles(self, command: Command) -> bool:
+        """Return whether the command is one order too many for now; what is not counts as taken."""
+        return self.throttled is not None and isinstance(command, _OPENING) and not self._throttle.takes(command)
+
     def evaluate(self) -> bool:
         """Judge anew; returns whether the findings changed."""
         findings = tuple(
             finding
-            for finding in (self._database(), self._disk(), self._reopening(), self._standby(), self._bus())
+            for finding in (
+                self._database(),
+                self._disk(),
+                self._reopening(),
+                self._projection(),
+                self._standby(),
+                self._bus(),
+            )
             if finding is not None
         )
+        self.throttled = next((finding.text for finding in findings if finding.part is Part.PROJECTION), None)
         closing = [finding.text for finding in findings if finding.mode is Mode.CANCEL_ONLY]
         self.cancel_only = closing[0] if closing else None
         changed, self.findings = findings != self.findings, findings
@@ -128,6 +153,16 @@ class LeaderModes:
     def _reopening(self) -> Finding | None:
         if self._clock_s() < self._reopens_s:
             return Finding(Part.REOPENING, Mode.CANCEL_ONLY, "after an outage cancels come first: orders follow")
+        return None
+
+    def _projection(self) -> Finding | None:
+        lag_s, bound = self.projection_lag_s, self._projection_lag_max_s
+        # Lag that nobody can tell changes nothing.
+        if lag_s is not None:
+            bound *= PROJECTION_CAUGHT_UP_RATIO if self._projection_late else 1.0
+            self._projection_late = bound > 0 and lag_s > bound
+        if self._projection_late:
+            return Finding(Part.PROJECTION, Mode.DEGRADED, "the worker is far behind: new orders are throttled")
         return None
 
     def _standby(self) -> Finding | None:

@@ -150,6 +150,9 @@ class Sequencer:
         if modes.cancel_only is not None and modes.refuses(command) and not self._is_repeated(command):
             connection.send(refusal(request, "cancel_only", modes.cancel_only, 1000))
             return
+        if modes.throttled is not None and not self._is_repeated(command) and modes.throttles(command):
+            connection.send(refusal(request, "engine_unavailable", modes.throttled, 1000))
+            return
         deadline = now + request.deadline_ms / 1000
         self._queue.append(Queued(command, request.command, now, deadline, request.request_id, connection))
         self._wake.set()

@@ -25,7 +25,7 @@ from app.breaker import Breaker
 from app.errors import JournalUnavailable, StartupError
 from app.storage.connection import is_server_fault
 
-REVISION = "0002"
+REVISION = "0003"
 """Head of migrations/versions; a test compares the two, so that serving processes need not import alembic."""
 
 CONNECT_TIMEOUT_S = 5.0

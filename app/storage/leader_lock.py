@@ -11,6 +11,7 @@ import asyncpg
 
 from app.errors import JournalUnavailable
 from app.storage.connection import HealingConnection
+from app.storage.cursors import CORE
 
 LOCK_NAMESPACE = 0x6F77
 """First key of the advisory lock ("ow"); the second is the shard."""
@@ -22,6 +23,14 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _STANDBYS = """
 SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
 WHERE locktype = 'advisory' AND classid = $1 AND objid = $2 AND granted AND datname = current_database()
+"""
+
+_PROJECTION_LAG = """
+SELECT coalesce((
+    SELECT extract(epoch FROM clock_timestamp()) - timestamp_ns / 1e9
+    FROM journal WHERE shard = $1 AND last_seq > cursors.last_seq ORDER BY last_seq LIMIT 1
+), 0)::float8
+FROM projection_cursors AS cursors WHERE shard = $1 AND projection = $2
 """
 
 
@@ -69,6 +78,11 @@ class LeaderLock:
     async def standbys(self) -> int:
         """Return how many engines stand by."""
         return int(str(await self._value(_STANDBYS, STANDBY_NAMESPACE, self._shard)))
+
+    async def projection_lag_s(self) -> float | None:
+        """Return how old the oldest row is that the core projection has not applied; None if it never ran."""
+        lag_s = await self._value(_PROJECTION_LAG, self._shard, CORE)
+        return None if lag_s is None else max(float(str(lag_s)), 0.0)
 
     async def data_directory(self) -> str:
         """Return the server's data folder, on its own host. Empty if this role may not know it."""

@@ -19,11 +19,14 @@ from tests.chaos.cluster import children, signal_all
 from tests.chaos.load import SYMBOL, open_market
 from tests.engine_process import EngineProcess, linked
 from tests.replica_process import ReplicaProcess
+from tests.worker_process import worker_process
 
 SEEN_S = 10.0
 """Ten times the second within which a change should show."""
 OUTAGE_S = 6.0
 REFUSED_READS = 20
+THROTTLED_TRIES = 20
+"""Orders in a row, which take some tens of milliseconds."""
 READ_REFUSED_S = 1.0
 """Ten times what a refusal may take; a timeout would take five seconds."""
 RANKS = {"normal": 0, "degraded": 1, "cancel_only": 2, "read_only": 3}
@@ -78,6 +81,12 @@ class Venue:
         status = await self.replica.wait_for_mode("normal", timeout_s=SEEN_S)
         assert set(status["reasons"].values()) == {"ok"}
         await self.replica.wait_for_metric("orderwire_exchange_mode", 0, timeout_s=SEEN_S)
+
+    async def wait_for_projection(self) -> None:
+        """Wait until the worker has applied all that the account did."""
+        async with asyncio.timeout(SEEN_S):
+            while (await self.replica.call("GET", "/v1/balances", account_id=self.account_id)).status_code != 200:  # noqa: ASYNC110  # polls a server
+                await asyncio.sleep(0.02)
 
     def pids(self, which: int) -> list[int]:
         """Return the processes of a server: 0 is PostgreSQL, 1 is Valkey."""
@@ -213,6 +222,32 @@ async def test_a_nearly_full_disk_takes_cancels_only(venue: Venue, tmp_path: Pat
     with venue.engine(ORDERWIRE_DISK_PATHS=str(volume), ORDERWIRE_DISK_CANCEL_ONLY_PERCENT="0"):
         await venue.require_normal()
         assert (await venue.place())[0] == 201
+
+
+async def test_a_worker_that_stands_still_throttles_new_orders_and_cancels_pass(venue: Venue) -> None:
+    with (
+        venue.engine(ORDERWIRE_PROJECTION_LAG_S="1", ORDERWIRE_THROTTLED_ORDERS_PER_S="2"),
+        worker_process(venue.database_url, venue.servers.redis_url, shard=venue.shard) as worker,
+    ):
+        await venue.open()
+        await venue.require_normal()
+        order_ids = [(await venue.place())[1]["order_id"] for _ in range(THROTTLED_TRIES)]
+        await venue.wait_for_projection()
+        worker.send_signal(signal.SIGSTOP)
+        assert (await venue.place())[0] == 201
+        await venue.require_shown("degraded", "projection")
+        asked = time.monotonic()
+        answers = [await venue.place() for _ in range(THROTTLED_TRIES)]
+        taken = [status for status, _, _ in answers].count(201)
+        # A second's worth at first, then as they come free.
+        assert 2 <= taken <= 2 + 2 * (time.monotonic() - asked) + 1 < THROTTLED_TRIES
+        for status, body, retry_after in answers:
+            if status != 201:
+                assert (status, body["code"], body["retryable"], retry_after) == (503, "engine_unavailable", True, "1")
+        assert [await venue.cancel(order_id) for order_id in order_ids] == [200] * THROTTLED_TRIES
+        worker.send_signal(signal.SIGCONT)
+        await venue.require_normal()
+        assert [(await venue.place())[0] for _ in range(THROTTLED_TRIES)] == [201] * THROTTLED_TRIES
 
 
 async def modes_told(stream: websockets.ClientConnection, *, last: str) -> list[str]:

@@ -2,19 +2,15 @@
 
 import asyncio
 import random
-import subprocess
-import sys
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.chaos.load import SYMBOL, open_market
-from tests.database_roles import as_role
-from tests.engine_process import EngineProcess, linked, role_environment
+from tests.engine_process import EngineProcess, linked
 from tests.exchange import free_ports
 from tests.replica_process import ReplicaProcess
+from tests.worker_process import worker_process
 
 ORDERS, CANCELS = 20, 5
 PATIENCE_S = 20.0
@@ -35,31 +31,13 @@ def parsed(text: str) -> dict[str, float]:
     }
 
 
-@contextmanager
-def worker(environment: dict[str, str]) -> Iterator[None]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app", "worker"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
-
-
 async def test_every_stage_counts_the_orders_that_pass_through_it(database_url: str, redis_url: str) -> None:
     shard = random.randrange(1_000, 2**15)
     engine_port = free_ports(2)
     worker_port = engine_port + 1
-    environment = role_environment(
-        as_role(database_url, "projector"),
-        redis_url,
-        ORDERWIRE_SHARD=str(shard),
-        ORDERWIRE_METRICS_PORT=str(worker_port),
-    )
     with (
         EngineProcess(database_url, redis_url, shard=shard, ORDERWIRE_METRICS_PORT=str(engine_port)),
-        worker(environment),
+        worker_process(database_url, redis_url, shard=shard, ORDERWIRE_METRICS_PORT=str(worker_port)),
     ):
         async with (
             linked(database_url, shard=shard) as link,

@@ -84,6 +84,7 @@ def test_process_states_what_it_is() -> None:
                 "orderwire_exchange_mode",
                 "orderwire_part_ok",
                 "orderwire_disk_free_ratio",
+                "orderwire_projection_lag_seconds",
                 "orderwire_batch_bytes",
                 "orderwire_stage_seconds",
             },

@@ -43,6 +43,7 @@ ALLOWED = {
         "shard_head": KEEP,
         "checkpoints": ALL,
         "quarantine": ALL,
+        "projection_cursors": READ,
         "alembic_version": READ,
     },
     "projector": {"journal": READ, "shard_head": READ, "checkpoints": ALL, "alembic_version": READ, **PROJECTED},

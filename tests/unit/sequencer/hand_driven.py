@@ -98,9 +98,9 @@ class NoMetrics:
 class Leader:
     """A sequencer with its hand-driven surroundings."""
 
-    def __init__(self) -> None:
+    def __init__(self, leader_modes: modes.LeaderModes | None = None) -> None:
         self.journal, self.publisher, self.replica = HandJournal(), HandPublisher(), HandConnection()
-        self.modes = modes.LeaderModes()
+        self.modes = leader_modes or modes.LeaderModes()
         self.clock = HandClock()
         self.sequencer = Sequencer(
             engine=Engine(),

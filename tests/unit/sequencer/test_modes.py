@@ -116,6 +116,30 @@ def test_reopening_can_be_switched_off(clock: Clock) -> None:
     assert found(modes) == {}
 
 
+def test_a_projection_that_is_far_behind_throttles_orders_until_it_caught_up_by_half(clock: Clock) -> None:
+    modes = LeaderModes(projection_lag_max_s=60.0, throttled_orders_per_s=2, clock_s=clock)
+    seen = []
+    for lag_s in (0.0, 60.0, 60.1, 31.0, None, 29.9, 31.0):
+        modes.projection_lag_s = lag_s
+        seen.append(found(modes).get(Part.PROJECTION))
+    late = Mode.DEGRADED
+    assert seen == [None, None, late, late, late, None, None]
+    assert [modes.throttles(ORDER) for _ in range(3)] == [False] * 3, "nothing is counted while it is not late"
+    modes.projection_lag_s = 61.0
+    modes.evaluate()
+    assert [modes.throttles(ORDER) for _ in range(3)] == [False, False, True]
+    assert not any(
+        modes.throttles(command) for command in (CancelOrder(1, 1), CancelAll(1), Deposit(1, "USD", "1", "t"))
+    )
+    assert not modes.refuses(ORDER)
+
+
+def test_throttling_can_be_switched_off(clock: Clock) -> None:
+    modes = LeaderModes(projection_lag_max_s=0.0, clock_s=clock)
+    modes.projection_lag_s = 1e6
+    assert found(modes) == {}
+
+
 def test_a_missing_standby_and_a_missing_bus_only_degrade(modes: LeaderModes) -> None:
     modes.standbys, modes.bus_fault = 0, "refused"
     assert found(modes) == {Part.STANDBY: Mode.DEGRADED, Part.REDIS: Mode.DEGRADED}

@@ -171,6 +171,25 @@ async def test_a_nearly_full_disk_refuses_what_adds_and_takes_what_cancels(leade
     assert leader.answers()[taken].rejection is None
 
 
+async def test_while_the_projection_is_late_orders_are_throttled_and_what_cancels_or_repeats_passes() -> None:
+    leader = Leader(modes.LeaderModes(throttled_orders_per_s=5, clock_s=lambda: 0.0))
+    running = asyncio.create_task(leader.sequencer.run())
+    for command in (*MARKET, order_of("first")):
+        leader.submit(command)
+    await settle()
+    await leader.commit()
+    leader.modes.projection_lag_s = 61.0
+    leader.modes.evaluate()
+    orders = [leader.submit(order_of(f"order {number}")) for number in range(8)]
+    repeated, canceled = leader.submit(order_of("first")), leader.submit(CancelOrder(1001, 1))
+    assert leader.refusals() == dict.fromkeys(orders[5:], "engine_unavailable")
+    await settle()
+    await leader.commit()
+    assert leader.answers()[repeated].duplicate
+    assert leader.answers()[canceled].rejection is None
+    running.cancel()
+
+
 # ---- time --------------------------------------------------------------------------------------
 
 MILLISECOND_NS = 1_000_000
