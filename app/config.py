@@ -95,7 +95,7 @@ class Settings(BaseSettings):
         1000,
         ge=0,
         le=1_000_000,
-        description="REST requests a second that one key, login or address may send to a replica; 0 is no limit",
+        description="REST requests a second that one key, login or address may send; 0 is no limit",
     )
     logins_per_minute: int = Field(
         60, ge=0, le=1_000_000, description="Logins and registrations a minute from one address; 0 is no limit"

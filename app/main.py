@@ -34,7 +34,6 @@ from app.api import (
     trades,
 )
 from app.api.edge import Edge
-from app.api.rate_limits import RateLimits
 from app.api.services import Services
 
 __all__ = ["Services", "create_app"]
@@ -79,7 +78,7 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    app.add_middleware(Edge, rate_limits=RateLimits(services.quotas))
+    app.add_middleware(Edge, rate_limits=services.rate_limits)
     problems.install(app)
     for router in _ROUTERS:
         app.include_router(router)

@@ -1,7 +1,8 @@
-"""How many requests a caller may send: counted by this replica for whole windows of time, told on every answer.
+"""How many requests a caller may send: counted for whole windows of time, told on every answer.
 
-A caller is the credentials that were verified, else the address. Requests that only take risk out of the market count
-by themselves: whoever used everything up can still cancel.
+A replica counts what it serves, and adds what it heard of the others (rate_exchange.py). A caller is the credentials
+that were verified, else the address. Requests that only take risk out of the market count by themselves: whoever used
+everything up can still cancel.
 """
 
 import ipaddress
@@ -36,7 +37,6 @@ class Quotas:
     """Passwords to check or to keep, by address: each costs what it is meant to cost."""
 
 
-NO_QUOTAS = Quotas()
 now_s = time.time
 """Wall clock: windows of all replicas begin together."""
 
@@ -47,26 +47,47 @@ class Policy:
     def __init__(self, name: str, quota: int, window_s: int) -> None:
         self.name = name
         self.quota = quota
-        self._window_s = window_s
+        self.window_s = window_s
         self._window = -1
         self._counts: dict[str, int] = {}
+        """What callers sent to this replica."""
+        self._untold: dict[str, int] = {}
+        """How much of that the other replicas were not told yet."""
+        self._elsewhere: dict[str, int] = {}
+        """What callers sent to the other replicas, as far as this one has heard."""
 
     def spend(self, subject: str, at_s: float) -> "Spent":
         """Count one request of a caller."""
-        window = int(at_s // self._window_s)
+        window = int(at_s // self.window_s)
         if window != self._window:
             self._window = window
-            self._counts.clear()
+            for counts in (self._counts, self._untold, self._elsewhere):
+                counts.clear()
         if subject not in self._counts and len(self._counts) >= SUBJECTS_MAX:
             subject = ""
         sent = self._counts[subject] = self._counts.get(subject, 0) + 1
-        return Spent(self, sent, (window + 1) * self._window_s - at_s)
+        self._untold[subject] = self._untold.get(subject, 0) + 1
+        return Spent(self, sent + self._elsewhere.get(subject, 0), (window + 1) * self.window_s - at_s)
+
+    def tell(self, subjects_max: int) -> tuple[int, dict[str, int]]:
+        """Return the window, and what was not told of up to so many callers; it counts as told from now on."""
+        if len(self._untold) <= subjects_max:
+            told, self._untold = self._untold, {}
+        else:
+            told = {subject: self._untold.pop(subject) for subject in list(self._untold)[:subjects_max]}
+        return self._window, told
+
+    def hear(self, window: int, subject: str, sent: int) -> None:
+        """Take in what a caller sent to all replicas together, as far as they told."""
+        if window == self._window:
+            told = self._counts.get(subject, 0) - self._untold.get(subject, 0)
+            self._elsewhere[subject] = max(sent - told, 0)
 
     def headers(self, sent: int, left_s: float) -> tuple[tuple[str, str], ...]:
         """Return what every answer says."""
         remaining, reset_s = max(self.quota - sent, 0), max(-int(-left_s // 1), 1)
         return (
-            ("RateLimit-Policy", f'"{self.name}";q={self.quota};w={self._window_s}'),
+            ("RateLimit-Policy", f'"{self.name}";q={self.quota};w={self.window_s}'),
             ("RateLimit", f'"{self.name}";r={remaining};t={reset_s}'),
         )
 
@@ -101,10 +122,17 @@ class Spent:
 class RateLimits:
     """The policies of one replica."""
 
-    def __init__(self, quotas: Quotas) -> None:
+    def __init__(self, quotas: Quotas | None = None) -> None:
+        """By default any number of requests."""
+        quotas = quotas or Quotas()
         self._requests = Policy("requests", quotas.requests_per_s, 1)
         self._cancels = Policy("cancels", quotas.requests_per_s, 1)
         self._logins = Policy("logins", quotas.logins_per_minute, 60)
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """All that count."""
+        return self._requests, self._cancels, self._logins
 
     def arrive(self, scope: Scope) -> None:
         """Count a request whose caller is its address. Raises ApiError `rate_limited`."""

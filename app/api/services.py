@@ -1,12 +1,12 @@
 """What the routes are given: one frozen value of ports, wired by `bootstrap`, faked in tests."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.websockets import WebSocket
 
-from app.api.rate_limits import NO_QUOTAS, Quotas
+from app.api.rate_limits import RateLimits
 from app.auth.api_keys import ApiKeys
 from app.auth.login import LoginService
 from app.auth.replay import ReplayGuard
@@ -34,7 +34,7 @@ class Services:
     """For reads of the projections only."""
     status: Callable[[], ExchangeStatus]
     """How the exchange is, as this replica last saw it; asks nobody."""
-    quotas: Quotas = NO_QUOTAS
+    rate_limits: RateLimits = field(default_factory=RateLimits)
     """How many requests a caller may send; by default any number."""
     stream: StreamEndpoint | None = None
     """The WebSocket endpoint of `GET /v1/stream`; None leaves the path out."""

@@ -15,7 +15,8 @@ from redis.backoff import NoBackoff
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import __version__, metrics
-from app.api.rate_limits import Quotas
+from app.api.rate_exchange import RateExchange
+from app.api.rate_limits import Quotas, RateLimits
 from app.auth.api_keys import ApiKeys
 from app.auth.authenticator import CredentialsAuthenticator
 from app.auth.login import LoginService
@@ -36,7 +37,8 @@ from app.bootstrap.startup import (
 )
 from app.breaker import Breaker
 from app.bus.redis import RedisBus
-from app.bus.topics import BUS_PREFIX, stream_key
+from app.bus.shared_counts import SharedCounts
+from app.bus.topics import BUS_PREFIX, shard_prefix, stream_key
 from app.config import Settings
 from app.gateway.administration import AdministrationGateway
 from app.gateway.orders import OrderGateway
@@ -97,6 +99,9 @@ async def run_api(settings: Settings, *, announce: Callable[[str], None]) -> int
         watching = asyncio.create_task(status.run())
         stack.callback(watching.cancel)
         services = _services(settings, stack, _Parts(database, redis, link, hub, status, breakers[Part.REDIS]))
+        shared = SharedCounts(redis, prefix=shard_prefix(settings.shard), breaker=breakers[Part.REDIS])
+        exchanging = asyncio.create_task(RateExchange(services.rate_limits, shared).run())
+        stack.callback(exchanging.cancel)
         server = _Server(_uvicorn_config(create_app(services)), hub)
         port = sock.getsockname()[1]
         announce(f"api on http://{settings.api_host}:{port}")
@@ -154,7 +159,9 @@ def _services(settings: Settings, stack: AsyncExitStack, parts: _Parts) -> Servi
         api_keys=keys,
         database=database,
         status=status.current,
-        quotas=Quotas(requests_per_s=settings.requests_per_s, logins_per_minute=settings.logins_per_minute),
+        rate_limits=RateLimits(
+            Quotas(requests_per_s=settings.requests_per_s, logins_per_minute=settings.logins_per_minute)
+        ),
         stream=stream.serve,
     )
 

@@ -8,7 +8,7 @@ from typing import cast, get_args
 import pytest
 
 from app.api.openapi import document
-from app.api.rate_limits import NO_QUOTAS
+from app.api.rate_limits import RateLimits
 from app.domain.enums import OrderReason, RejectReason, TimeInForce
 from app.domain.events import PrivateEvent
 from app.main import Services, create_app
@@ -56,7 +56,7 @@ def test_every_reject_reason_is_a_code() -> None:
 
 
 def test_every_route_is_listed_and_every_listed_route_exists() -> None:
-    services = cast(Services, SimpleNamespace(stream=None, quotas=NO_QUOTAS))
+    services = cast(Services, SimpleNamespace(stream=None, rate_limits=RateLimits()))
     paths = document(create_app(services))["paths"]
     served = {(method.upper(), path) for path, methods in paths.items() for method in methods}
     first_cells = re.findall(r"^\| ((?:GET|POST|PATCH|DELETE) /[^|]+) \|", section("REST"), re.MULTILINE)

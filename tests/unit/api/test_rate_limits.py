@@ -8,7 +8,7 @@ import pytest
 
 from app.api import rate_limits
 from app.api.openapi import document
-from app.api.rate_limits import PUBLIC, Policy, Quotas
+from app.api.rate_limits import PUBLIC, Policy, Quotas, RateLimits, Spent
 from tests.unit.api.stack import ADMIN, ALICE, Stack, problem
 
 QUOTAS = Quotas(requests_per_s=3, logins_per_minute=2)
@@ -34,7 +34,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
 
 @pytest.fixture
 async def client(stack: Stack, clock: HandClock) -> AsyncIterator[httpx2.AsyncClient]:
-    async with stack.with_services(quotas=QUOTAS) as limited:
+    async with stack.with_services(rate_limits=RateLimits(QUOTAS)) as limited:
         yield limited
 
 
@@ -153,7 +153,7 @@ async def test_without_quotas_nothing_is_counted_or_told(stack: Stack) -> None:
 async def test_an_ipv6_network_is_one_caller(
     stack: Stack, clock: HandClock, addresses: tuple[str, str], is_one: bool
 ) -> None:
-    async with stack.with_services(quotas=QUOTAS) as limited:
+    async with stack.with_services(rate_limits=RateLimits(QUOTAS)) as limited:
         seen = []
         for address in addresses:
             limited._transport.client = (address, 1)  # type: ignore[attr-defined]  # the transport made for tests
@@ -166,3 +166,37 @@ def test_beyond_the_bound_callers_share_one_count(monkeypatch: pytest.MonkeyPatc
     policy = Policy("requests", 3, 1)
     left = [dict(policy.spend(name, 10.0).headers)["RateLimit"] for name in ("a", "b", "c", "d", "a")]
     assert [text.split(";")[1] for text in left] == ["r=2", "r=2", "r=2", "r=1", "r=1"]
+
+
+def test_what_other_replicas_counted_is_added_and_what_was_told_is_not_heard_twice() -> None:
+    policy = Policy("requests", 10, 1)
+    for _ in range(3):
+        policy.spend("a", 10.0)
+    assert policy.tell(9) == (10, {"a": 3})
+    assert remaining(policy.spend("a", 10.1)) == 6
+    policy.hear(10, "a", 3 + 2)
+    assert remaining(policy.spend("a", 10.2)) == 3, "five of its own, two elsewhere"
+    assert policy.tell(9) == (10, {"a": 2})
+    policy.hear(10, "a", 5 + 2)
+    assert remaining(policy.spend("a", 10.3)) == 2
+    assert remaining(policy.spend("b", 10.3)) == 9
+
+
+def test_a_window_that_is_over_is_neither_told_nor_heard() -> None:
+    policy = Policy("requests", 10, 1)
+    policy.spend("a", 10.9)
+    policy.spend("a", 11.0)
+    assert policy.tell(9) == (11, {"a": 1})
+    policy.hear(10, "a", 8)
+    assert remaining(policy.spend("a", 11.1)) == 8
+
+
+def test_of_many_callers_some_wait_for_the_next_telling() -> None:
+    policy = Policy("requests", 10, 1)
+    for name in ("a", "b", "c", "a"):
+        policy.spend(name, 10.0)
+    assert [policy.tell(2)[1], policy.tell(2)[1], policy.tell(2)[1]] == [{"a": 2, "b": 1}, {"c": 1}, {}]
+
+
+def remaining(spent: Spent) -> int:
+    return int(dict(spent.headers)["RateLimit"].split(";")[1].removeprefix("r="))
