@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -86,7 +87,8 @@ async def settled(link: LinkClient, command: Command) -> Outcome:
 class Client:
     """One account that places and cancels, one order after the other."""
 
-    def __init__(self, link: LinkClient, account_id: int, seed: int) -> None:
+    def __init__(self, link: LinkClient, account_id: int, seed: int, answered: list[float]) -> None:
+        self._answered = answered
         self._link = link
         self._account_id = account_id
         self._rng = random.Random(seed)
@@ -134,6 +136,7 @@ class Client:
             break
         self.waiting = None
         operation.ended = time.monotonic()
+        self._answered.append(operation.ended)
         if outcome.order is None:
             assert outcome.rejection is not None
             operation.refused = outcome.rejection.reason.value
@@ -154,8 +157,11 @@ class Load:
     """Some clients at once, over one or more links."""
 
     def __init__(self, links: list[LinkClient], accounts: list[int], *, seed: int) -> None:
+        self.answered: list[float] = []
+        """When each order was answered, the first first: to look at it must not cost more the longer a run takes."""
         self.clients = [
-            Client(links[number % len(links)], account_id, seed + number) for number, account_id in enumerate(accounts)
+            Client(links[number % len(links)], account_id, seed + number, self.answered)
+            for number, account_id in enumerate(accounts)
         ]
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -169,18 +175,18 @@ class Load:
         self._stop.set()
         await asyncio.gather(*self._tasks)
 
-    def operations(self) -> list[Operation]:
-        """Return everything that was answered so far."""
-        return [operation for client in self.clients for operation in client.operations if operation.ended]
-
     async def wait_for_answers(self, count: int, timeout_s: float) -> None:
         """Wait until so many more orders were answered than now."""
-        target = len(self.operations()) + count
+        target = len(self.answered) + count
         async with asyncio.timeout(timeout_s):
-            while len(self.operations()) < target:  # noqa: ASYNC110  # polls what clients write down
+            while len(self.answered) < target:  # noqa: ASYNC110  # polls what clients write down
                 await asyncio.sleep(0.005)
+
+    def first_answer_after(self, moment: float) -> float:
+        """Return when the first order was answered after a moment; there must be one."""
+        return self.answered[bisect_right(self.answered, moment)]
 
     def longest_silence(self, start: float, end: float) -> float:
         """Return the longest time in seconds without any answer, between two moments that both had some."""
-        times = sorted(operation.ended for operation in self.operations() if start <= operation.ended <= end)
+        times = self.answered[bisect_left(self.answered, start) : bisect_right(self.answered, end)]
         return max(later - earlier for earlier, later in pairwise(times))

@@ -57,7 +57,7 @@ async def test_a_killed_database_loses_nothing_and_service_returns_by_itself(exc
         await revive(exchange.cluster)
         back = time.monotonic()
         await exchange.load.wait_for_answers(ANSWERS_BETWEEN, RECOVER_WAIT_S)
-        first = min(operation.ended for operation in exchange.load.operations() if operation.ended > back)
+        first = exchange.load.first_answer_after(back)
         outages.append(first - back)
     judged = await exchange.judged()
     report("database killed, after its return", judged, outages)

@@ -36,7 +36,7 @@ async def wait_for_silence(exchange: Exchange) -> None:
     async with asyncio.timeout(FELT_WAIT_S):
         count, since = -1, time.monotonic()
         while time.monotonic() - since < SILENCE_S:
-            answered = len(exchange.load.operations())
+            answered = len(exchange.load.answered)
             if answered != count:
                 count, since = answered, time.monotonic()
             await asyncio.sleep(0.02)
@@ -65,7 +65,7 @@ async def test_a_full_disk_loses_nothing_that_was_acknowledged(volume: Volume, t
                 volume.empty()
                 back = time.monotonic()
                 await serve_again(exchange)
-                first = min(operation.ended for operation in exchange.load.operations() if operation.ended > back)
+                first = exchange.load.first_answer_after(back)
                 outages.append(first - back)
             judged = await exchange.judged()
     report("disk full, after space returned", judged, outages)
