@@ -64,6 +64,7 @@ async def open_bus(settings: Settings, epoch: int) -> AsyncIterator[RedisBus]:
 async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> int:
     """Lead the shard, or stand by until it has no leader."""
     show_metrics("engine", settings.metrics_port)
+    spare_the_engine()
     stop = stop_event()
     await require_database(settings.database_url)
     await require_redis(settings.redis_url)
@@ -97,6 +98,7 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
         stack.callback(making_room.cancel)
         if recovered.replayed > CHECKPOINT_AFTER_REPLAY:
             await save_checkpoint(database, settings.shard, recovered)
+        # What was restored and followed since the start.
         spare_the_engine()
         modes = _modes(settings, _silence_s(elected, recovered, clock))
         try:

@@ -7,6 +7,7 @@ from app.bootstrap.startup import EXIT_OK, open_journal, require_database, show_
 from app.config import Settings
 from app.errors import JournalDamaged
 from app.projections.runner import ProjectionRunner
+from app.sequencer.collector import spare_the_engine
 from app.sequencer.follower import Follower
 from app.storage.database import asyncpg_dsn, create_database_engine
 
@@ -14,6 +15,7 @@ from app.storage.database import asyncpg_dsn, create_database_engine
 async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> int:
     """Follow the journal into the tables, and beside it with an engine, until stopped."""
     show_metrics("worker", settings.metrics_port)
+    spare_the_engine()
     stop = stop_event()
     await require_database(settings.database_url)
     journal = await open_journal(settings)

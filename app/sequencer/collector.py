@@ -14,7 +14,9 @@ MIDDLE_LOOKS = 1_000
 
 
 def spare_the_engine() -> None:
-    """Take all that lives now out of the collector's sight for good, and let it look rarely from here on."""
-    gc.collect()
+    """Take all that lives now out of the collector's sight for good, and let it look rarely from here on.
+
+    Without a last look at it: that would take as long as the engine is large, at the moment when it is to lead.
+    """
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, YOUNG_LOOKS, MIDDLE_LOOKS)
