@@ -7,10 +7,9 @@ schema (400, or 422 for unknown and repeated fields). Nothing before the bound c
 import asyncio
 import json
 import re
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
-from fastapi import Depends
 from starlette.requests import Request
 
 from app.api.validation import repeated_field
@@ -27,7 +26,15 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 async def raw_body(request: Request) -> bytes:
-    """Return the body's bytes. Raises ApiError `message_too_big`."""
+    """Return the body's bytes; they are read once, for whoever asks first. Raises ApiError `message_too_big`."""
+    state: dict[str, Any] = request.scope.setdefault("state", {})
+    if _RAW not in state:
+        state[_RAW] = await _read(request)
+    raw: bytes = state[_RAW]
+    return raw
+
+
+async def _read(request: Request) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > BODY_BYTES_DRAINED_MAX:
         raise _too_big(_CLOSE)
@@ -49,7 +56,7 @@ async def raw_body(request: Request) -> bytes:
     return bytes(body)
 
 
-RawBody = Annotated[bytes, Depends(raw_body)]
+_RAW = "raw_body"
 _CLOSE = {"Connection": "close"}
 """The rest of the body is not read, so the connection cannot serve another request."""
 
@@ -61,8 +68,9 @@ class JsonBody(Generic[T]):
         self.schema = schema
         self._decode = msgspec.json.Decoder(schema).decode
 
-    async def __call__(self, request: Request, raw: RawBody) -> T:
+    async def __call__(self, request: Request) -> T:
         """Return the decoded body. Raises ApiError."""
+        raw = await raw_body(request)
         check_media_type(request)
         try:
             value = self._decode(raw)

@@ -1,7 +1,8 @@
 """What a route may ask for, one `Annotated` alias each. All are coroutines: none costs a thread.
 
-Authentication comes before decoding, so a stranger learns nothing about bodies. `RequireScope` is
-also what the API document reads a route's security from.
+None depends on another: FastAPI walks through all that a dependency depends on each time it is asked for, also when
+it has the value already. Authentication comes before decoding, so a stranger learns nothing about bodies.
+`RequireScope` is also what the API document reads a route's security from.
 """
 
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
-from app.api.body import RawBody
+from app.api.body import raw_body
 from app.api.rate_limits import identify
 from app.api.services import Services
 from app.auth.api_keys import ApiKeys
@@ -27,37 +28,41 @@ WINDOW_HEADER = "x-api-recv-window"
 _CREDENTIAL_HEADERS = ("authorization", KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, WINDOW_HEADER)
 
 
-async def services(request: Request) -> Services:
+def services_of(request: Request) -> Services:
     """Return what the application was created with."""
     value: Services = request.app.state.services
     return value
 
 
-ServicesDep = Annotated[Services, Depends(services)]
+async def _services(request: Request) -> Services:
+    return services_of(request)
 
 
-async def _order_entry(given: ServicesDep) -> OrderEntry:
-    return given.order_entry
+ServicesDep = Annotated[Services, Depends(_services)]
 
 
-async def _administration(given: ServicesDep) -> Administration:
-    return given.administration
+async def _order_entry(request: Request) -> OrderEntry:
+    return services_of(request).order_entry
 
 
-async def _market_data(given: ServicesDep) -> MarketData:
-    return given.market_data
+async def _administration(request: Request) -> Administration:
+    return services_of(request).administration
 
 
-async def _instruments(given: ServicesDep) -> Instruments:
-    return given.instruments
+async def _market_data(request: Request) -> MarketData:
+    return services_of(request).market_data
 
 
-async def _login(given: ServicesDep) -> LoginService:
-    return given.login
+async def _instruments(request: Request) -> Instruments:
+    return services_of(request).instruments
 
 
-async def _api_keys(given: ServicesDep) -> ApiKeys:
-    return given.api_keys
+async def _login(request: Request) -> LoginService:
+    return services_of(request).login
+
+
+async def _api_keys(request: Request) -> ApiKeys:
+    return services_of(request).api_keys
 
 
 OrderEntryDep = Annotated[OrderEntry, Depends(_order_entry)]
@@ -80,10 +85,10 @@ def client_address(request: Request) -> str | None:
     return request.client.host if request.client else None
 
 
-async def authenticated(request: Request, given: ServicesDep, raw: RawBody) -> Principal:
+async def authenticated(request: Request) -> Principal:
     """Return who sent the request, by access token or by signature, and count it. Raises ApiError."""
     try:
-        principal = await _verified(request, given, raw)
+        principal = await _verified(request, services_of(request), await raw_body(request))
     except ApiError:
         identify(request, None)
         raise
@@ -128,8 +133,9 @@ class RequireScope:
     def __init__(self, scope: str) -> None:
         self.scope = scope
 
-    async def __call__(self, principal: CurrentPrincipal) -> Principal:
+    async def __call__(self, request: Request) -> Principal:
         """Return the caller. Raises ApiError `missing_scope`."""
+        principal = await authenticated(request)
         if self.scope not in principal.scopes:
             raise ApiError("missing_scope", f"The credentials lack the scope {self.scope!r}.")
         return principal
@@ -170,8 +176,8 @@ class SignatureOnce:
             raise ApiError("replayed_request", "This signature was used before; sign the request anew.")
 
 
-async def _signature_once(request: Request, given: ServicesDep) -> SignatureOnce:
-    return SignatureOnce(request, given)
+async def _signature_once(request: Request) -> SignatureOnce:
+    return SignatureOnce(request, services_of(request))
 
 
 SignatureOnceDep = Annotated[SignatureOnce, Depends(_signature_once)]

@@ -118,6 +118,10 @@ def _dependencies(dependant: Dependant) -> Iterator[Any]:
         yield from _dependencies(inner)
 
 
+def _needs_credentials(calls: list[Any]) -> bool:
+    return authenticated in calls or any(isinstance(call, RequireScope) for call in calls)
+
+
 def _answer_of(route: APIRoute) -> Answer | None:
     found: Answer | None = (route.openapi_extra or {}).get(_ANSWER)
     return found
@@ -152,7 +156,7 @@ def _operation(path: str, route: APIRoute, schemas: _Schemas) -> dict[str, Any]:
             operation["requestBody"] = {"required": True, "content": content}
         if isinstance(call, RequireScope):
             operation["x-scope"] = call.scope
-    if authenticated in calls:
+    if _needs_credentials(calls):
         operation["security"] = [{"accessToken": []}, {"apiKey": []}]
     return operation
 
@@ -187,7 +191,7 @@ def _responses(path: str, route: APIRoute, calls: list[Any], schemas: _Schemas) 
         for status in given.statuses:
             responses[str(status)] = {"description": "Success.", "content": content}
     refusals = {400, 422, 500, 503}
-    if authenticated in calls:
+    if _needs_credentials(calls):
         refusals |= {401, 403}
     if "{" in path:
         refusals |= {404}

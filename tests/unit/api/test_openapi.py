@@ -78,6 +78,12 @@ def test_every_route_says_which_query_parameters_it_takes(stack: Stack) -> None:
         assert sum(isinstance(call, QueryOf) for call in dependencies_of(route)) == 1, route.path
 
 
+def test_no_dependency_has_dependencies_of_its_own(stack: Stack) -> None:
+    for route in routes(stack):
+        for dependency in route.dependant.dependencies:
+            assert not dependency.dependencies, f"{route.path}: {dependency.name}"
+
+
 def test_no_route_lets_pydantic_see_a_body(stack: Stack) -> None:
     for route in routes(stack):
         assert route.body_field is None
