@@ -22,6 +22,8 @@ ALGORITHM = "HS256"
 TOKEN_BYTES_MAX = 4096
 KEY_BYTES_MIN = 32
 ACCESS_TOKEN_SECONDS = 15 * 60
+VERIFIED_MAX = 10_000
+"""Tokens that are remembered as verified: to verify one anew takes 50 us, a twentieth of a request."""
 ISSUER = "orderwire"
 AUDIENCE = "orderwire-api"
 _HEADER = {"alg": ALGORITHM, "typ": "at+jwt"}
@@ -58,6 +60,8 @@ class AccessTokens:
         except JOSEError as error:
             raise StartupError("JWT_SECRET: expected a random secret, was a public key or certificate") from error
         self._clock = clock
+        self._verified: dict[str, Principal] = {}
+        """Good tokens and who they speak for, the oldest first; what a token says changes only by its age."""
 
     def issue(self, *, user_id: int, account_id: int, scopes: frozenset[str]) -> tuple[str, int]:
         """Return a token for a user acting on an account, and its lifetime in seconds."""
@@ -77,6 +81,17 @@ class AccessTokens:
 
     def verify(self, token: str) -> Principal:
         """Return who the token speaks for. Raises ApiError `unauthenticated` or `token_expired`."""
+        known = self._verified.get(token)
+        if known is not None and known.expires_at_ms is not None and self._clock() < known.expires_at_ms:
+            return known
+        principal = self._verify(token)
+        self._verified.pop(token, None)
+        self._verified[token] = principal
+        if len(self._verified) > VERIFIED_MAX:
+            del self._verified[next(iter(self._verified))]
+        return principal
+
+    def _verify(self, token: str) -> Principal:
         if len(token) > TOKEN_BYTES_MAX or _COMPACT.fullmatch(token) is None:
             raise _refusal()
         try:

@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jose import jwt
+from jose.exceptions import ExpiredSignatureError
 
 from app.auth import tokens
 from app.auth.tokens import ACCESS_TOKEN_SECONDS, TOKEN_BYTES_MAX, AccessTokens
@@ -135,6 +136,39 @@ def test_expired_token_is_told_apart() -> None:
         user_id=7, account_id=1001, scopes=frozenset()
     )
     assert refused(token) == "token_expired"
+
+
+def test_a_good_token_is_verified_once_and_expires_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_ms = [NOW * 1000]
+    verifier = AccessTokens(SECRET, clock=lambda: now_ms[0])
+    token = forge(claims=CLAIMS | {"exp": NOW + 60})
+    principal = verifier.verify(token)
+    real, calls = jwt.decode, []
+
+    def counting(*arguments: Any, **options: Any) -> Any:
+        calls.append(arguments)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(jwt, "decode", counting)
+    assert (verifier.verify(token), calls) == (principal, [])
+    flipped = token[:-5] + ("A" if token[-5] != "A" else "B") + token[-4:]
+    with pytest.raises(ApiError, match="not valid"):
+        verifier.verify(flipped)
+    now_ms[0] = (NOW + 60) * 1000
+    monkeypatch.setattr(jwt, "decode", lambda *_, **__: (_ for _ in ()).throw(ExpiredSignatureError()))
+    with pytest.raises(ApiError) as caught:
+        verifier.verify(token)
+    assert caught.value.code == "token_expired"
+
+
+def test_bad_tokens_are_not_remembered_and_good_ones_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "VERIFIED_MAX", 3)
+    verifier = AccessTokens(SECRET)
+    for number in range(5):
+        verifier.verify(forge(claims=CLAIMS | {"jti": str(number)}))
+        with pytest.raises(ApiError):
+            verifier.verify(forge(claims=CLAIMS | {"jti": str(number)}, key=b"y" * 32))
+    assert len(verifier._verified) == 3
 
 
 def test_expired_token_of_another_key_is_only_unauthenticated() -> None:
