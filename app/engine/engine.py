@@ -8,7 +8,7 @@ Equal batches give equal events, deltas and state on every machine. Called by th
 by recovery and by followers only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 from app.domain import commands
@@ -139,8 +139,16 @@ class Engine:
 
     def checkpoint(self) -> bytes:
         """Return the whole state as canonical bytes; only between batches."""
-        assert not self._recorder.accounts and not self._recorder.books, "expected a sealed batch"
+        self._require_sealed()
         return checkpoint.dump(self.state, ENGINE_VERSION)
+
+    def checkpoint_in_steps(self) -> Generator[None, None, bytes]:
+        """Yield every few milliseconds, and return what `checkpoint` does; nothing may be applied meanwhile."""
+        self._require_sealed()
+        return checkpoint.dump_in_steps(self.state, ENGINE_VERSION)
+
+    def _require_sealed(self) -> None:
+        assert not self._recorder.accounts and not self._recorder.books, "expected a sealed batch"
 
     def state_hash(self) -> bytes:
         """Return the hash of the whole state; costs as much as a checkpoint."""

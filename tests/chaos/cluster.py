@@ -17,12 +17,14 @@ from app.dev.servers import LocalServers
 from app.link.client import LinkClient
 from app.storage.database import asyncpg_dsn
 from app.storage.journal import Head, Journal
+from app.storage.leader_lock import LOCK_NAMESPACE
 from tests.database_roles import as_role
 from tests.engine_process import LINK_SECRET, role_environment
 
 ENGINES = 2
 SUPERVISE_S = 0.02
 START_WAIT_S = 20.0
+LOCK_WAIT_S = 5.0
 CHECKPOINT_S = "5"
 CAUGHT_UP = "follower_caught_up"
 """What a standby logs once it stands at the head."""
@@ -124,15 +126,20 @@ class Cluster:
                         return ended
                 await asyncio.sleep(SUPERVISE_S / 2)
 
-    async def cut_leader_lock(self) -> bool:
-        """End the session that holds the leader's lock, while its process lives; returns whether there was one."""
+    async def cut_leader_lock(self) -> None:
+        """End the session that holds the leader's lock, while its process lives; waits until one does.
+
+        A leader that was cut and kept leading takes its lock back when it looks at it the next time.
+        """
         query = (
             "SELECT count(pg_terminate_backend(pid)) FROM pg_locks "
-            "WHERE locktype = 'advisory' AND objid = $1::int AND granted"
+            "WHERE locktype = 'advisory' AND classid = $1::int AND objid = $2::int AND granted"
         )
         connection = await asyncpg.connect(self._dsn)
         try:
-            return bool(await connection.fetchval(query, self.shard))
+            async with asyncio.timeout(LOCK_WAIT_S):
+                while not await connection.fetchval(query, LOCK_NAMESPACE, self.shard):
+                    await asyncio.sleep(0.02)
         finally:
             await connection.close()
 

@@ -29,7 +29,7 @@ FUNDS = "1" + "0" * 15
 RETRY_PAUSE_S = 0.02
 RESOLVE_WAIT_S = 30.0
 OPEN_KEPT = 20
-THINK_S = 0.005
+THINK_S = 0.01
 """Between a client's orders: a journal that the judges can replay in seconds."""
 
 

@@ -1,6 +1,6 @@
 """A checkpoint is the whole state: equal histories give equal bytes, restored engines go on the same, damage shows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from hashlib import blake2b
 
 import msgspec
@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.commands import Command, StartEpoch, UpdateAccount
 from app.domain.enums import AccountStatus, PostOnly, SelfTradePrevention
-from app.engine import invariants
+from app.engine import checkpoint, invariants
 from app.engine.book import BookSide
 from app.engine.checkpoint import load, state_hash
 from app.engine.engine import ENGINE_VERSION, Engine
@@ -120,6 +120,20 @@ def test_bytes_that_are_no_state_are_refused_even_under_their_own_hash() -> None
     for data in (b"", b"\xc1", msgspec.msgpack.encode([1, 2, 3]), lively().checkpoint()[:-1]):
         with pytest.raises(JournalDamaged, match="cannot be read"):
             Engine.restore(data, state_hash(data))
+
+
+def test_a_dump_in_steps_gives_the_same_bytes_and_stops_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "STEP", 2)
+    engine = lively()
+    results: list[bytes] = []
+
+    def steps() -> Generator[None, None, None]:
+        results.append((yield from engine.checkpoint_in_steps()))
+
+    taken = sum(1 for _ in steps())
+    assert results == [engine.checkpoint()]
+    state = engine.state
+    assert taken == -(-len(state.accounts) // 2) + -(-len(state.orders) // 2) >= 5
 
 
 def test_checkpoint_of_another_engine_version_is_refused_naming_both() -> None:
