@@ -138,7 +138,7 @@ class Cluster:
         connection = await asyncpg.connect(self._dsn)
         try:
             async with asyncio.timeout(LOCK_WAIT_S):
-                while not await connection.fetchval(query, LOCK_NAMESPACE, self.shard):
+                while not await connection.fetchval(query, LOCK_NAMESPACE, self.shard):  # noqa: ASYNC110  # polls a table
                     await asyncio.sleep(0.02)
         finally:
             await connection.close()
