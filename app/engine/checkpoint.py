@@ -10,11 +10,10 @@ from typing import TypeVar
 
 import msgspec
 
-from app.domain.enums import DisconnectScope, ListKind, OrderStatus
-from app.domain.events import OrderState
+from app.domain.enums import DisconnectScope, ListKind
 from app.domain.identity import EXTERNAL_ACCOUNT_ID, FEE_ACCOUNT_ID
 from app.domain.instrument import Instrument
-from app.engine.book import Book, BookSide, FeeTier, Rates, rates_of
+from app.engine.book import Book, BookSide, FeeTier, Rates
 from app.engine.checkpoint_accounts import (
     AccountEntry,
     dump_account,
@@ -23,12 +22,13 @@ from app.engine.checkpoint_accounts import (
     restore_limits,
     restore_positions,
 )
+from app.engine.checkpoint_orders import LIVE, StoredOrder, dump_order, restore_order
 from app.engine.links import Link, OrderList, link_of, pair
 from app.engine.phases import trail_of
 from app.engine.selection import MassCancel
-from app.engine.state import Account, Extras, Order, SeenMark, SessionGuard, State, TransferDone
+from app.engine.state import Account, Order, SeenMark, SessionGuard, State, TransferDone
 from app.engine.timers import AUCTION_END, HALT_END
-from app.engine.triggers import BookTriggers, trigger_of, watermark_of
+from app.engine.triggers import BookTriggers
 from app.engine.uncross import Uncross
 from app.errors import JournalDamaged
 
@@ -36,30 +36,6 @@ STATE_HASH_BYTES = 32
 STEP = 500
 """Orders or accounts that are dumped in one step, which takes a few milliseconds."""
 T = TypeVar("T")
-_LIVE = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.UNTRIGGERED, OrderStatus.PENDING)
-
-
-class _Extras(msgspec.Struct, array_like=True):
-    due_ns: int | None
-    display_quantity: int | None
-    shown: int
-    trigger_price: int | None
-    """Of a waiting trailing stop as it stands."""
-    watermark: int | None
-    slippage: int
-    waits: bool
-    granted: int
-    """Of a child of a list."""
-
-
-class _Order(msgspec.Struct, array_like=True):
-    state: OrderState
-    remaining: int
-    maker_rate: int
-    taker_rate: int
-    fee_accrued: str
-    held: str
-    extras: _Extras | None
 
 
 class _Book(msgspec.Struct, array_like=True):
@@ -91,7 +67,7 @@ class _State(msgspec.Struct, array_like=True):
     fee_tiers: list[tuple[str, list[tuple[str, int, int]]]]
     assets: list[tuple[str, int]]
     accounts: list[AccountEntry]
-    orders: list[_Order]
+    orders: list[StoredOrder]
     """Open and remembered orders by id."""
     closed: list[int]
     """Ids of the remembered closed orders, oldest first."""
@@ -142,7 +118,7 @@ def dump_in_steps(state: State, engine_version: int) -> Generator[None, None, by
     """Yield every few milliseconds of work, and return what `dump` does; the state must not change meanwhile."""
     assert not state.system, "expected a sealed batch"
     accounts = yield from _encoded(dump_account, state.accounts)
-    orders = yield from _encoded(_dump_order, state.orders)
+    orders = yield from _encoded(dump_order, state.orders)
     guards = [
         (account_id, session_id, *account.guards[session_id])
         for account_id, account in sorted(state.accounts.items())
@@ -225,7 +201,7 @@ def _restore(stored: _GuardedState) -> State:
         restore_positions(state, entry)
     captured: dict[Rates, Rates] = {}
     for saved in stored.orders:
-        _restore_order(state, saved, captured)
+        restore_order(state, saved, captured)
     for item in stored.books:
         book = state.books[item.instrument.symbol]
         for side, ids in ((book.bids, item.bids), (book.asks, item.asks)):
@@ -273,31 +249,6 @@ def _restore_time(state: State, stored: _State) -> None:
     state.mass_cancels = stored.mass_cancels
 
 
-def _restore_order(state: State, saved: _Order, captured: dict[Rates, Rates]) -> None:
-    shown, terms = saved.state, saved.state.terms
-    account, book = state.accounts[terms.account_id], state.books[terms.symbol]
-    rates = rates_of(saved.maker_rate, saved.taker_rate)
-    rates = book.rates if rates == book.rates else captured.setdefault(rates, rates)
-    order = Order(shown, account.position(book), rates)
-    order.remaining, order.held, order.fee_accrued = saved.remaining, int(saved.held), int(saved.fee_accrued)
-    if saved.extras is not None:
-        order.extras = _restore_extras(saved.extras)
-    state.orders[order.order_id] = order
-    if shown.status in _LIVE:
-        account.open_orders[order.order_id] = order
-        order.position.enter(order)
-    if terms.client_order_id is not None:
-        account.client_ids[terms.client_order_id] = order
-
-
-def _restore_extras(saved: _Extras) -> Extras:
-    extras = Extras()
-    extras.due_ns, extras.display_quantity, extras.shown = saved.due_ns, saved.display_quantity, saved.shown
-    extras.trigger_price, extras.watermark = saved.trigger_price, saved.watermark
-    extras.slippage = saved.slippage
-    return extras
-
-
 def _restore_place(side: BookSide, order: Order) -> None:
     """Put an order in the book as it was: an iceberg may have shown only part of a part."""
     shown = order.shown
@@ -320,7 +271,7 @@ def _restore_lists(state: State, stored: _State) -> None:
             state.orders[order_id].extra().link = link
     for order_list in found.values():
         orders = [state.orders.get(order_id) for order_id in order_list.pair_ids]
-        if orders and all(order is not None and order.status in _LIVE for order in orders):
+        if orders and all(order is not None and order.status in LIVE for order in orders):
             pair(*[order for order in orders if order is not None])
 
 
@@ -342,22 +293,6 @@ def _restore_triggers(state: State, stored: _State) -> None:
         state.marks[symbol] = SeenMark(mark_price, made_of)
 
 
-def _dump_extras(order: Order) -> _Extras | None:
-    extras = order.extras
-    if extras is None:
-        return None
-    return _Extras(
-        extras.due_ns,
-        extras.display_quantity,
-        extras.shown,
-        trigger_of(order),
-        watermark_of(order),
-        extras.slippage,
-        extras.waits,
-        0 if extras.link is None else extras.link.granted,
-    )
-
-
 def _dump_lists(state: State) -> list[tuple[int, ListKind, tuple[int, ...], int]]:
     links = [link for order in state.orders.values() if (link := link_of(order)) is not None]
     lists = {link.order_list.order_list_id: link.order_list for link in links}
@@ -371,18 +306,6 @@ def _fired(state: State) -> list[int]:
 
 def _dump_tiers(tiers: tuple[FeeTier, ...]) -> list[tuple[str, int, int]]:
     return [(str(tier.volume), tier.maker, tier.taker) for tier in tiers]
-
-
-def _dump_order(order: Order) -> _Order:
-    return _Order(
-        order.state,
-        order.remaining,
-        order.rates.maker,
-        order.rates.taker,
-        str(order.fee_accrued),
-        str(order.held),
-        _dump_extras(order),
-    )
 
 
 def _dump_book(book: Book) -> _Book:

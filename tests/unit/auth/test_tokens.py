@@ -139,9 +139,10 @@ def test_expired_token_is_told_apart() -> None:
 
 
 def test_a_good_token_is_verified_once_and_expires_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    now_ms = [NOW * 1000]
+    now_s = int(time.time())
+    now_ms = [now_s * 1000]
     verifier = AccessTokens(SECRET, clock=lambda: now_ms[0])
-    token = forge(claims=CLAIMS | {"exp": NOW + 60})
+    token = forge(claims=CLAIMS | {"exp": now_s + 60})
     principal = verifier.verify(token)
     real, calls = jwt.decode, []
 
@@ -154,7 +155,7 @@ def test_a_good_token_is_verified_once_and_expires_all_the_same(monkeypatch: pyt
     flipped = token[:-5] + ("A" if token[-5] != "A" else "B") + token[-4:]
     with pytest.raises(ApiError, match="not valid"):
         verifier.verify(flipped)
-    now_ms[0] = (NOW + 60) * 1000
+    now_ms[0] = (now_s + 60) * 1000
     monkeypatch.setattr(jwt, "decode", lambda *_, **__: (_ for _ in ()).throw(ExpiredSignatureError()))
     with pytest.raises(ApiError) as caught:
         verifier.verify(token)
