@@ -66,6 +66,9 @@ BACKOFF_MAX_S = 0.1
 """Short: a standby leads within a quarter of a second, and asking where costs one row."""
 QUERY_TIMEOUT_S = 5.0
 
+_NOT_NOW = ("engine_unavailable", "cancel_only", "deadline_exceeded")
+"""Refusals that say how the leader is, not what it knows of the command."""
+
 log = structlog.get_logger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -282,6 +285,11 @@ class LinkClient:
     def _refused(self, refusal: Refusal) -> None:
         if refusal.code == "engine_unavailable":
             self._held_until = self._loop.time() + HOLD_S * random.uniform(0.5, 1.0)  # noqa: S311 (jitter)
+        pending = self._pending.get(refusal.request_id)
+        if pending is not None and pending.attempt > 1 and refusal.code in _NOT_NOW:
+            # It was not executed this time; the first time, whose link was lost, it may have been.
+            self._settle(refusal.request_id, pending.unknown())
+            return
         self._settle(refusal.request_id, ApiError(refusal.code, refusal.detail, retry_after_ms=refusal.retry_after_ms))
 
     def _settle(self, request_id: int, result: object) -> None:

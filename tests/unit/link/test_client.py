@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.breaker import FAILURES_IN_A_ROW, Breaker
-from app.domain.commands import CancelOrder, CreateAccount, PlaceOrder
+from app.domain.commands import AmendOrder, CancelOrder, CreateAccount, PlaceOrder
 from app.domain.enums import DisconnectScope, OrderType, Side
 from app.domain.identity import SessionKey
 from app.domain.outcomes import Outcome
@@ -172,6 +172,22 @@ async def test_a_second_lost_link_ends_in_unknown_but_retryable() -> None:
         with pytest.raises(ApiError) as caught:
             await client.submit(CancelOrder(1001, 5))
         assert (caught.value.code, caught.value.retryable) == ("execution_unknown", True)
+        assert [attempt for _, attempt in leader.seen] == [1, 2]
+
+
+UNKNOWN = "execution_unknown"
+NOT_NOW = ("engine_unavailable", "cancel_only", "deadline_exceeded")
+
+
+@pytest.mark.parametrize(("code", "told"), [*((code, UNKNOWN) for code in NOT_NOW), ("quarantined", "quarantined")])
+async def test_what_refuses_the_second_time_says_of_the_first_only_what_holds_for_both(code: str, told: str) -> None:
+    leader = ScriptedLeader()
+    async with linked(leader) as (client, _):
+        await client.wait_connected(2)
+        leader.drop_next, leader.refuse_with = 1, code
+        with pytest.raises(ApiError) as caught:
+            await client.submit(AmendOrder(1001, 5, 2, 10, if_version=1))
+        assert (caught.value.code, caught.value.retryable is True) == (told, told == UNKNOWN)
         assert [attempt for _, attempt in leader.seen] == [1, 2]
 
 
