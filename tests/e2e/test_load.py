@@ -60,9 +60,11 @@ def test_every_acknowledged_request_is_a_command_of_the_exchange(exchange: Excha
     options = ("--via", via, "--rate", "150", "--seconds", "2", "--seed", "5", "--connections", "3", "--json")
     found = figures(run(exchange.folder, *options))
     assert (found["via"], found["seed"], found["connections"]) == (via, 5, 3)
-    assert found["acknowledged"] == found["scheduled"] > 200
+    # With one request under way a connection, what is due in the last milliseconds may find none free: never sent.
+    assert (found["acknowledged"], found["refused"], found["lost"]) == (found["sent"], {}, 0)
+    assert found["sent"] > 200
     latency = found["latency_ms"]
-    assert latency["count"] == found["acknowledged"]
+    assert latency["count"] == found["scheduled"]
     assert 0 < latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["max"]
     # Two assets, an instrument, four accounts with two deposits each, two quotes; and a Tick now and then.
     setup = 3 + 4 * 3 + 2
