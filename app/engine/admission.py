@@ -8,7 +8,8 @@ from app.domain.commands import PlaceOrder
 from app.domain.enums import OrderType, Side, TimeInForce
 from app.engine.book import Book
 from app.engine.bounds import INTEGER_MAX
-from app.engine.limits import Gate, likeness, resolve
+from app.engine.limits import Gate, resolve
+from app.engine.positions import Position
 from app.engine.state import Account, State
 
 # On Python 3.11 an enum member looked up on its class costs fifteen times a global.
@@ -18,8 +19,8 @@ _GTC = TimeInForce.GTC
 _IOC = TimeInForce.IOC
 
 
-def admits_plainly(terms: PlaceOrder, account: Account, book: Book, state: State) -> bool:
-    """Return whether a plain order passes every check but the last, funds; False says nothing but to run them.
+def admits_plainly(terms: PlaceOrder, account: Account, book: Book, state: State) -> Position | None:
+    """Return the position of a plain order that passes every check but the last, funds; None says but to run them.
 
     Plain are limit orders that may rest or end at once, without rare fields: nearly all there are.
     """
@@ -28,7 +29,6 @@ def admits_plainly(terms: PlaceOrder, account: Account, book: Book, state: State
         price is None
         or not bounds.price_low <= price <= bounds.price_high
         or not bounds.quantity_low <= quantity <= bounds.quantity_high
-        or not bounds.notional_low <= price * quantity * book.notional_unit <= bounds.notional_high
         or (time_in_force is not _GTC and time_in_force is not _IOC)
         or terms.type is not _LIMIT
         or terms.post_only is not None
@@ -43,35 +43,39 @@ def admits_plainly(terms: PlaceOrder, account: Account, book: Book, state: State
         or account.is_restrained
         or state.kills
     ):
-        return False
+        return None
+    notional = price * quantity * book.notional_unit
     gate = account.gate
     if gate is None or gate.version != state.limits_version:
         gate = resolve(state, account)
-    if len(account.open_orders) >= gate.open_orders:
-        return False
-    if not gate.is_plain and not _keeps_limits(terms, account, book, state, gate):
-        return False
+    if not bounds.notional_low <= notional <= bounds.notional_high or len(account.open_orders) >= gate.open_orders:
+        return None
     # What the sums of check_sums come to for a new order.
     if terms.side is _BUY:
         level = book.bids.levels.get(price)
     else:
         best = book.bids.best
         if best is not None and best.price * quantity * book.notional_unit > INTEGER_MAX:
-            return False
+            return None
         level = book.asks.levels.get(price)
-    return level is None or level.quantity + quantity <= INTEGER_MAX
+    if level is not None and level.quantity + quantity > INTEGER_MAX:
+        return None
+    try:
+        position = account.positions[book.symbol]
+    except KeyError:
+        position = account.position(book)
+    return position if gate.is_plain or _keeps_limits(terms, notional, position, state, gate) else None
 
 
-def _keeps_limits(terms: PlaceOrder, account: Account, book: Book, state: State, gate: Gate) -> bool:
-    """Return whether an order keeps every limit that holds for its account; counts nothing."""
-    position = account.positions.get(book.symbol) or account.position(book)
-    turnover = position.turnover
+def _keeps_limits(terms: PlaceOrder, notional: int, position: Position, state: State, gate: Gate) -> bool:
+    """Return whether an order with a price keeps every limit that holds for its account; counts nothing."""
+    book, turnover, is_buy = position.book, position.turnover, terms.side is _BUY
     if turnover.day != state.day:
         turnover.begin_day(state.day)
     if gate.is_counted:
         # Few prints for many orders are looked at again.
-        counts = account.counts
-        assert counts is not None, f"account {account.account_id} has limits of rates and no counts"
+        counts = position.account.counts
+        assert counts is not None, f"account {position.account.account_id} has limits of rates and no counts"
         if counts.second != state.second:
             counts.begin_second(state.second)
         if (
@@ -82,13 +86,10 @@ def _keeps_limits(terms: PlaceOrder, account: Account, book: Book, state: State,
         ):
             return False
         if gate.remembers_orders and terms.client_order_id is None:
-            counts.terms, counts.likeness = terms, likeness(terms)
-            accepted_ns = counts.recent.get(counts.likeness)
+            counts.likeness = key = (book.symbol, is_buy, None, terms.price, terms.quantity)
+            accepted_ns = counts.recent.get(key)
             if accepted_ns is not None and state.timestamp_ns - accepted_ns < gate.duplicate_window_ns:
                 return False
-    price, quantity = terms.price, terms.quantity
-    assert price is not None, "only orders with a price are plain"
-    notional = price * quantity * book.notional_unit
     open_notional = turnover.open_notional + notional
     if (
         position.open_orders >= gate.symbol_open_orders
@@ -100,8 +101,9 @@ def _keeps_limits(terms: PlaceOrder, account: Account, book: Book, state: State,
         return False
     # As controls.position_worth has it.
     net = position.net
-    after = net + position.buying + quantity if terms.side is _BUY else net - position.selling - quantity
-    if -net <= after <= net or net <= after <= -net:
+    lots = abs(net + position.buying + terms.quantity if is_buy else net - position.selling - terms.quantity)
+    if lots <= abs(net):
         return True
-    reference = book.last_price or book.reference_price() or price
-    return abs(after) * reference * book.notional_unit <= gate.position_notional
+    reference = book.last_price or book.reference_price() or terms.price
+    assert reference is not None, "only orders with a price are plain"
+    return lots * reference * book.notional_unit <= gate.position_notional

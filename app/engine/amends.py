@@ -70,7 +70,7 @@ class AmendDesk(Desk):
             return self._refuse_amend(command, account, rejection)
         if wish.quantity <= order.filled:
             self._matcher.cancel(order, _REASON_USER)
-            return self._order_outcome(order, _PRIORITY_LOST)
+            return self._recorder.answer(order, _PRIORITY_LOST)
         if wish.price == order.price and wish.quantity <= order.quantity and not wish.reforms:
             counts = counts_of(self._state, account)
             if counts is not None:
@@ -95,7 +95,7 @@ class AmendDesk(Desk):
             self._ledger.hold(order)
             self._count_accepted(order.account)
             self._recorder.order(OrderAmended, order, order.status, None, quantity)
-        return self._order_outcome(order, _PRIORITY_KEPT)
+        return self._recorder.answer(order, _PRIORITY_KEPT)
 
     def _move(self, command: AmendOrder, order: Order, wish: Wish) -> Outcome:
         """Give the order a new price, a larger quantity or another display quantity at the back of the queue.
@@ -133,7 +133,7 @@ class AmendDesk(Desk):
         self._count_accepted(order.account)
         self._recorder.order(OrderAmended, order, order.status, None, quantity)
         self._execute(order)
-        return self._order_outcome(order, _PRIORITY_LOST)
+        return self._recorder.answer(order, _PRIORITY_LOST)
 
     def _check_exposure(self, order: Order, price: int, quantity: int) -> Rejection | None:
         """Refuse what would be worth too much."""
@@ -182,7 +182,7 @@ class AmendDesk(Desk):
             self._watch.arm(order)
         self._count_accepted(order.account)
         self._recorder.order(OrderAmended, order, order.status, None, wish.quantity)
-        return self._order_outcome(order, _PRIORITY_KEPT if wish.trigger_price is None else _PRIORITY_LOST)
+        return self._recorder.answer(order, _PRIORITY_KEPT if wish.trigger_price is None else _PRIORITY_LOST)
 
     def _refuse_amend(self, command: AmendOrder, account: Account, rejection: Rejection) -> Outcome:
         self._count_rejection(account)

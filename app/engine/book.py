@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 from sortedcontainers import SortedList
 
 from app.domain.enums import InstrumentStatus, Side
@@ -174,7 +175,7 @@ class BookSide:
         return [(price, 0) for price in prices]
 
 
-class Rates(NamedTuple):
+class Rates(msgspec.Struct, frozen=True, gc=False):
     """Fee rates in parts of RATE_SCALE; one object is shared by all orders that captured the same ones."""
 
     maker: int

@@ -1,7 +1,7 @@
 """What a plain limit order's numbers must lie between, as one conjunction of integer comparisons.
 
 The ordered checks of risk.py say which rule an order breaks; nearly every order breaks none. The
-bounds of a book say that at once, in `risk.admits_plainly`: it admits only what those checks admit (a
+bounds of a book say that at once, in `admission.admits_plainly`: it admits only what those checks admit (a
 property test holds the two against each other), and whatever it does not admit goes through them. A limit that is not
 set is a sentinel, so nothing here is ever None.
 """

@@ -6,7 +6,7 @@ Events go to the recorder on the way; each command's method returns its outcome.
 from typing import NamedTuple
 
 from app.domain.commands import PlaceOrder
-from app.domain.enums import OrderReason, OrderStatus, PostOnly, Priority, RejectReason, TimeInForce
+from app.domain.enums import OrderReason, OrderStatus, PostOnly, RejectReason, TimeInForce
 from app.domain.events import Rejection
 from app.domain.outcomes import Outcome
 from app.engine import controls, risk
@@ -138,15 +138,6 @@ class Desk:
         if order.status in _ENDED:
             return refuse(RejectReason.ORDER_NOT_OPEN)
         return None
-
-    def _order_outcome(self, order: Order, priority: Priority | None = None) -> Outcome:
-        state, recorder, book = self._state, self._recorder, order.book
-        recorder.books[book.symbol] = book
-        fills = tuple(recorder.fills) if recorder.fills else ()
-        shown = order.state if order.extras is None else order.snapshot()
-        return Outcome(
-            state.sequence, state.timestamp_ns, None, shown, fills, recorder.top(book), False, priority
-        )  # fmt: skip
 
     def _outcome(self, **members: object) -> Outcome:
         state = self._state

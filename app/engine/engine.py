@@ -79,6 +79,7 @@ class Engine:
         self._watch = TriggerWatch(self.state)
         phases = Phases(self.state, self._recorder)
         matcher = self._matcher = Matcher(self.state, self._ledger, self._recorder, self._watch, phases)
+        self._filled_parents = matcher.links.filled_parents
         parts = Parts(self.state, self._ledger, matcher, self._recorder, self._watch)
         desk = OrderDesk(parts)
         batches = BatchDesk(parts, desk)
@@ -163,12 +164,14 @@ class Engine:
 
     def apply(self, command: Command) -> list[Event]:
         """Execute one command and return its events; it takes the next sequence whatever comes of it."""
-        state, recorder = self.state, self._recorder
+        state, recorder, matcher = self.state, self._recorder, self._matcher
         state.sequence += 1
-        events = recorder.start()
-        self._matcher.met = 0
+        events = recorder.events = []
+        if recorder.fills:
+            recorder.fills = []
+        matcher.met = 0
         self.outcome = self._handlers[type(command)](command)
-        if recorder.shrunk or self._matcher.links.filled_parents:
+        if recorder.shrunk or self._filled_parents:
             self._follow_up()
         if recorder.tripped:
             for account in recorder.tripped:

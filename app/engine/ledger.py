@@ -44,9 +44,8 @@ class Ledger:
         # Rounds up over the whole order, as the fee itself does; never below what was charged.
         return notional - (-(order.fee_accrued + notional * order.rates.highest) // RATE_SCALE) - order.state.fees
 
-    def open(self, order: Order, required: int) -> None:
-        """Take the hold of a new order, which its balance was found to have."""
-        balance = order.position.quote if order.is_buy else order.position.base
+    def open(self, order: Order, balance: Balance, required: int) -> None:
+        """Take the hold of a new order from its balance, which was found to have it."""
         balance.available -= required
         balance.held += required
         order.held = required
@@ -195,7 +194,7 @@ class Ledger:
                 if not account.pending:
                     accounts[account.account_id] = account
                 account.pending.append(
-                    BalanceChanged(account.seq, sequence, account.account_id, balance.asset, str(available), str(held))
+                    BalanceChanged(account.seq, sequence, account.account_id, balance.asset, f"{available}", f"{held}")
                 )
         touched.clear()
 

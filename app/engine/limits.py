@@ -89,7 +89,6 @@ class Counts:
         "rejections",
         "second",
         "symbols",
-        "terms",
     )
 
     def __init__(self) -> None:
@@ -107,9 +106,8 @@ class Counts:
         """Orders and amends."""
         self.recent: dict[Likeness, int] = {}
         """When an order without client_order_id was accepted last, by what it was; the oldest first."""
-        self.terms: PlaceOrder | None = None
-        """Whose likeness was made last: it is asked for when an order is checked, and again when it is accepted."""
-        self.likeness: Likeness | None = None
+        self.likeness: Likeness = ("", False, None, None, 0)
+        """Of the order that admission looked at last: it is asked for again when that is accepted."""
 
     def begin_second(self, second: int) -> None:
         """Let another second be this one."""
@@ -123,24 +121,37 @@ class Counts:
         if gate.counts_symbols:
             self.symbols[symbol] = self.symbols.get(symbol, 0) + 1
 
+    def take(self, terms: PlaceOrder, symbol: str, gate: Gate, state: State) -> None:
+        """Count the message of an order that admission has just looked at, and that it was accepted."""
+        self.messages += 1
+        if gate.counts_symbols:
+            self.symbols[symbol] = self.symbols.get(symbol, 0) + 1
+        if self.day != state.day:
+            self.day, self.accepted = state.day, 0
+        self.accepted += 1
+        if gate.remembers_orders and terms.client_order_id is None:
+            self._remember(self.likeness, state.timestamp_ns)
+
     def accept(self, terms: PlaceOrder | None, gate: Gate, state: State) -> None:
         """Count an accepted order, or an amend (None)."""
         if self.day != state.day:
             self.day, self.accepted = state.day, 0
         self.accepted += 1
         if gate.remembers_orders and terms is not None and terms.client_order_id is None:
-            key = self.likeness if self.terms is terms and self.likeness is not None else likeness(terms)
-            recent = self.recent
-            recent.pop(key, None)
-            recent[key] = state.timestamp_ns
-            if len(recent) > RECENT_ORDERS_MAX:
-                del recent[next(iter(recent))]
+            self._remember(likeness(terms), state.timestamp_ns)
+
+    def _remember(self, key: Likeness, timestamp_ns: int) -> None:
+        recent = self.recent
+        recent.pop(key, None)
+        recent[key] = timestamp_ns
+        if len(recent) > RECENT_ORDERS_MAX:
+            del recent[next(iter(recent))]
 
 
 def likeness(terms: PlaceOrder) -> Likeness:
     """Return what makes two orders of an account look like one that was sent twice."""
     order_type = terms.type
-    # Enum members hash in Python: no key that plain orders make holds one.
+    # Enum members hash in Python: no key that plain orders make holds one. Admission makes the key of those itself.
     return terms.symbol, terms.side is _BUY, None if order_type is _LIMIT else order_type, terms.price, terms.quantity
 
 

@@ -334,7 +334,7 @@ class Matcher:
         """End an open order, resting or not."""
         if order.level is not None:
             (order.book.bids if order.is_buy else order.book.asks).remove(order)
-        self.close(order, reason)
+        self._end(order, _CANCELED, reason, OrderCanceled)
 
     def close(self, order: Order, reason: OrderReason) -> None:
         """End an order that is not in the book: state the cancel, release its hold."""

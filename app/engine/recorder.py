@@ -4,7 +4,7 @@ Each event is stated once: in the command's list, and in its account's (or the s
 of the batch. Giving the next account_seq belongs here, so no module can forget it.
 """
 
-from app.domain.enums import Liquidity, OrderReason, OrderStatus, RejectReason
+from app.domain.enums import Liquidity, OrderReason, OrderStatus, Priority, RejectReason
 from app.domain.events import (
     Event,
     Fill,
@@ -21,7 +21,7 @@ from app.domain.events import (
     SystemEvent,
     TradeExecuted,
 )
-from app.domain.outcomes import BookTop
+from app.domain.outcomes import BookTop, Outcome
 from app.engine.book import Book
 from app.engine.positions import Position
 from app.engine.state import Account, Order, State
@@ -58,13 +58,6 @@ class Recorder:
         """Positions with prints of this command that had reduce-only orders open before."""
         self.tripped: list[Account] = []
         """Accounts that this command throttled, the first first."""
-
-    def start(self) -> list[Event]:
-        """Forget the previous command's events, the batch's stay; returns the list of the next one's."""
-        events = self.events = []
-        if self.fills:
-            self.fills = []
-        return events
 
     def private(self, account: Account, event: PrivateEvent) -> None:
         """Record an event of an account that took the next account_seq."""
@@ -205,24 +198,35 @@ class Recorder:
         if position.turnover.day != self.state.day:
             position.turnover.begin_day(self.state.day)
 
-    def top(self, book: Book) -> BookTop:
-        """Return the top of the book for an answer; an unchanged one is shown again, as a batch has one sequence."""
+    def answer(self, order: Order, priority: Priority | None = None) -> Outcome:
+        """Return the answer to a command that did what it should with an order."""
+        state, book = self.state, order.book
+        self.books[book.symbol] = book
         tops, bid, ask = book.tops, book.bids.best, book.asks.best
-        epoch = self.state.epoch
-        if not tops:
+        top = tops[-1] if tops else None
+        # An unchanged top is shown again, as a batch has one sequence.
+        if (
+            top is None
+            or bid is None
+            or ask is None
+            or top.bid != bid.price
+            or top.ask != ask.price
+            or top.bid_quantity != bid.quantity
+            or top.ask_quantity != ask.quantity
+            or top.epoch != state.epoch
+            or book.is_veiled
+        ):
+            top = self.top(book)
+        fills = tuple(self.fills) if self.fills else ()
+        shown = order.state if order.extras is None else order.snapshot()
+        return Outcome(state.sequence, state.timestamp_ns, None, shown, fills, top, False, priority)
+
+    def top(self, book: Book) -> BookTop:
+        """Return the top of the book for an answer."""
+        if not book.tops:
             self.shown.append(book)
-        elif bid is not None and ask is not None and not book.is_veiled:
-            last = tops[-1]
-            if (
-                last.bid == bid.price
-                and last.ask == ask.price
-                and last.bid_quantity == bid.quantity
-                and last.ask_quantity == ask.quantity
-                and last.epoch == epoch
-            ):
-                return last
-        top = book.top(epoch)
-        tops.append(top)
+        top = book.top(self.state.epoch)
+        book.tops.append(top)
         return top
 
 
