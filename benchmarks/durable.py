@@ -73,7 +73,7 @@ def report(figures: dict[str, Any]) -> str:
     """Return the tables of `measure`."""
     rows = [(name.replace("_", " "), _shown(Spread(*values))) for name, values in figures["capacity"].items()]
     paced, restart = figures["paced"], figures["restart"]
-    for name in ("latency_ms", "send_delay_ms"):
+    for name in ("latency_ms", "send_delay_ms", "answer_ms"):
         shown = ", ".join(f"{key} {paced[name][key]:.2f}" for key in ("p50", "p99", "p99_9", "max"))
         rows.append((f"{paced['rate']:,.0f}/s over the link, {name.replace('_', ' ')}", shown))
     rows += [(name.replace("_", " "), f"{value:,.2f}") for name, value in restart.items()]

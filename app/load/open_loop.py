@@ -74,6 +74,8 @@ class Tally:
     """From the intended moment to the acknowledgement; of what was lost or never sent, as long as it had waited."""
     send_delays: Latencies = field(default_factory=Latencies)
     """From the intended moment to the sending."""
+    answer_times: Latencies = field(default_factory=Latencies)
+    """From the sending to the acknowledgement; of what was lost, as long as it had waited."""
     seconds: float = 0.0
     cpu_share: float = 0.0
     """Of one core, taken by the load itself."""
@@ -98,6 +100,7 @@ class Tally:
             "acknowledged_per_s": round(self.acknowledged / self.seconds, 1) if self.seconds else 0.0,
             "latency_ms": self.latencies.summary_ms(),
             "send_delay_ms": self.send_delays.summary_ms(),
+            "answer_ms": self.answer_times.summary_ms(),
             "load_cpu_share": round(self.cpu_share, 3),
         }
 
@@ -147,7 +150,7 @@ class OpenLoop:
         """Count an acknowledgement and how long it took."""
         if (request := self._settle(number)) is not None:
             self.tally.acknowledged += 1
-            self.tally.latencies.add(time.perf_counter_ns() - request.meant_ns)
+            self._count_time(request)
 
     def refused(self, number: int, code: str) -> None:
         """Count a refusal; it has no place among the latencies, which it would flatter."""
@@ -160,7 +163,7 @@ class OpenLoop:
         """Count a request without an outcome, with the time it had waited."""
         if (request := self._settle(number)) is not None:
             self.tally.lost += 1
-            self.tally.latencies.add(time.perf_counter_ns() - request.meant_ns)
+            self._count_time(request)
 
     def ready(self) -> None:
         """Go on sending."""
@@ -172,6 +175,11 @@ class OpenLoop:
             self.tally.late_answers += 1
         self._wake.set()
         return request
+
+    def _count_time(self, request: _UnderWay) -> None:
+        now_ns = time.perf_counter_ns()
+        self.tally.latencies.add(now_ns - request.meant_ns)
+        self.tally.answer_times.add(now_ns - request.sent_ns)
 
     # ---- sending -------------------------------------------------------------------------------
 

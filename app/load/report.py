@@ -30,7 +30,7 @@ def live_table(loop: OpenLoop, plan: Plan) -> Table:
 
 def summary(figures: dict[str, Any]) -> str:
     """Return the lines of a finished run."""
-    latency, delay = figures["latency_ms"], figures["send_delay_ms"]
+    latency, delay, answer = figures["latency_ms"], figures["send_delay_ms"], figures["answer_ms"]
     lines = [
         f"{figures['via']}: {figures['rate']:,.0f}/s {figures['arrivals']}, seed {figures['seed']}, "
         f"{figures['connections']} connections, {figures['seconds']} s",
@@ -43,6 +43,7 @@ def summary(figures: dict[str, Any]) -> str:
             "  latency from the intended moment, ms: "
             + ", ".join(f"{name} {latency[name]:,}" for name in ("p50", "p90", "p99", "p99_9", "max")),
             f"  of that before it was sent, ms: p50 {delay['p50']:,}, p99 {delay['p99']:,}, max {delay['max']:,}",
+            f"  from the sending on, ms: p50 {answer['p50']:,}, p99 {answer['p99']:,}, max {answer['max']:,}",
         ]
     share = figures["load_cpu_share"]
     note = ": the load itself may be what is measured" if share > SATURATED_SHARE else ""

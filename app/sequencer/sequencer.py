@@ -106,7 +106,8 @@ class Sequencer:
         self._bytes = 0
         self._flight: Flight | None = None
         self._questions = Questions()
-        self._beaten = 0.0
+        self._beaten = time.monotonic()
+        """When the head row was last seen to move."""
         self._stopping = False
         self.applying: bytes | None = None
         """Command that the engine is in, or that it raised at."""
@@ -210,28 +211,35 @@ class Sequencer:
         self._wake.set()
 
     async def _wait(self) -> None:
-        """Sleep until there is something to do; beat while idle."""
+        """Sleep until there is something to do; beat when nothing was committed for a while, whoever asks what."""
         if self._queue and not self._full:
             # Applying was cut short: give sockets one turn, then go on.
             await asyncio.sleep(0)
             return
-        beat_at = time.monotonic() + BEAT_IDLE_S
-        while not self._wake.is_set():
+        pause = BEAT_IDLE_S
+        if self._flight is None:
+            pause = self._beaten + BEAT_IDLE_S - time.monotonic()
+            if pause <= 0:
+                await self._beat()
+                pause = BEAT_IDLE_S
+        if not self._wake.is_set():
             due = self._seconds_to_deadline()
             if due <= 0:
                 await asyncio.sleep(0)
                 return
+            # An alarm costs a fifth of a timeout around the wait, of which every batch has more than one.
+            alarm = asyncio.get_running_loop().call_later(min(due, pause), self._wake.set)
             try:
-                async with asyncio.timeout(max(min(due, beat_at - time.monotonic()), 0)):
-                    await self._wake.wait()
-            except TimeoutError:
-                if time.monotonic() >= beat_at:
-                    beat_at += BEAT_IDLE_S
-                    if self._flight is None:
-                        self._modes.begin_commit()
-                        await self._journal.beat(self.term, self.head_seq, self._head_hash)
-                        self._modes.end_commit()
+                await self._wake.wait()
+            finally:
+                alarm.cancel()
         self._wake.clear()
+
+    async def _beat(self) -> None:
+        self._modes.begin_commit()
+        await self._journal.beat(self.term, self.head_seq, self._head_hash)
+        self._modes.end_commit()
+        self._beaten = time.monotonic()
 
     def _seconds_to_deadline(self) -> float:
         """Return how long the engine can go without a Tick; while a batch is open, its head was the place for one."""
@@ -342,14 +350,16 @@ class Sequencer:
         self._flight = None
         flight.append.result()
         self._modes.end_commit()
+        self._beaten = time.monotonic()
+        # Answers leave first; nobody can ask for the view between them and it.
+        for connection, request_id, outcome in flight.answers:
+            connection.send_frame(encode_frame(Answer(request_id, outcome)))
         for event in flight.sealed.system:
             if isinstance(event, EpochStarted):
                 self._view.start_epoch(event.epoch)
             elif isinstance(event, InstrumentListed):
                 self._view.open_book(event.instrument.symbol, flight.row.timestamp_ns)
         self._view.commit(flight.sealed.books, head_seq=flight.row.last_seq, timestamp_ns=flight.row.timestamp_ns)
-        for connection, request_id, outcome in flight.answers:
-            connection.send_frame(encode_frame(Answer(request_id, outcome)))
         self._publisher.offer(flight.entry)
         self._answer(flight.readings)
 

@@ -26,6 +26,7 @@ from app.link.server import Connection
 from app.protocol.records import decode_batch, decode_command
 from app.sequencer import modes
 from app.sequencer.queue import CANCEL_RESERVE, QUEUE_COMMANDS_MAX
+from app.sequencer.sequencer import BEAT_IDLE_S
 from app.storage.journal import JournalRow
 from tests.unit.sequencer.hand_driven import MARKET, Leader, order_of, settle, status
 
@@ -134,6 +135,25 @@ async def test_an_idle_leader_beats(leader: Leader, monkeypatch: pytest.MonkeyPa
     async with asyncio.timeout(5):
         while not leader.journal.beats:  # noqa: ASYNC110  # polls what the loop does
             await asyncio.sleep(0.05)
+
+
+async def test_a_leader_that_is_only_asked_questions_beats_all_the_same(leader: Leader) -> None:
+    # A standby takes a leader whose beat stands still for dead, whoever else it talks to.
+    async with asyncio.timeout(5):
+        while leader.journal.beats < 3:
+            leader.sequencer.status(1, cast(Connection, leader.replica))
+            await asyncio.sleep(0.02)
+    assert len(leader.replica.replies) > 3
+
+
+async def test_a_leader_that_commits_needs_no_beat(leader: Leader) -> None:
+    deadline = asyncio.get_running_loop().time() + 2 * BEAT_IDLE_S
+    while asyncio.get_running_loop().time() < deadline:
+        leader.submit(CreateAccount(f"account {leader.requests}"))
+        await settle()
+        await leader.commit()
+        await asyncio.sleep(BEAT_IDLE_S / 20)
+    assert leader.journal.beats == 0
 
 
 async def test_a_stopping_leader_commits_what_it_took_and_refuses_the_rest() -> None:
