@@ -50,6 +50,14 @@ def admits_plainly(terms: PlaceOrder, account: Account, book: Book, state: State
         gate = resolve(state, account)
     if not bounds.notional_low <= notional <= bounds.notional_high or len(account.open_orders) >= gate.open_orders:
         return None
+    position = None
+    if not gate.is_plain:
+        try:
+            position = account.positions[book.symbol]
+        except KeyError:
+            position = account.position(book)
+        if not _keeps_limits(terms, notional, position, state, gate):
+            return None
     # What the sums of check_sums come to for a new order.
     if terms.side is _BUY:
         level = book.bids.levels.get(price)
@@ -60,11 +68,8 @@ def admits_plainly(terms: PlaceOrder, account: Account, book: Book, state: State
         level = book.asks.levels.get(price)
     if level is not None and level.quantity + quantity > INTEGER_MAX:
         return None
-    try:
-        position = account.positions[book.symbol]
-    except KeyError:
-        position = account.position(book)
-    return position if gate.is_plain or _keeps_limits(terms, notional, position, state, gate) else None
+    # A refused order makes no position that is looked at for no limit.
+    return account.position(book) if position is None else position
 
 
 def _keeps_limits(terms: PlaceOrder, notional: int, position: Position, state: State, gate: Gate) -> bool:

@@ -8,6 +8,7 @@ orders (trigger_queue.py) and follows in a Tick.
 from app.domain.enums import InstrumentStatus, OrderReason, OrderStatus, OrderType
 from app.domain.events import OrderAmended, OrderTriggered
 from app.engine import matching, risk
+from app.engine.bounds import INTEGER_MAX
 from app.engine.desk import Desk
 from app.engine.links import Link, link_of
 from app.engine.state import Order
@@ -83,9 +84,11 @@ class Children(Desk):
             extras.trigger_price, extras.watermark = risk.first_trigger(terms, child.book)
             assert extras.trigger_price is not None
             child.price = risk.price_within(extras.trigger_price, extras.slippage, is_buy=child.is_buy)
-        if self._ledger.hold(child):
+        # A price that no event could state holds nothing either.
+        is_stateable = child.price <= INTEGER_MAX
+        if not is_stateable or self._ledger.hold(child):
             child.price, extras.trigger_price = before
-            self._matcher.cancel(child, _REASON_INSUFFICIENT_BALANCE)
+            self._matcher.cancel(child, _REASON_INSUFFICIENT_BALANCE if is_stateable else _REASON_SLIPPAGE_CAP)
             return
         takes = not waits and terms.post_only is not None and self._would_take(child) and not self._reprice(child)
         self._ledger.hold(child)

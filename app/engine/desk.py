@@ -1,6 +1,6 @@
-"""What placing, amending and triggering an order share: prices that do not take, resting, and answers.
+"""What placing, amending and triggering an order share: prices that do not take, resting, and refusals.
 
-Events go to the recorder on the way; each command's method returns its outcome.
+Events go to the recorder on the way, which makes the answer to what succeeds; each command's method returns it.
 """
 
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from app.domain.events import Rejection
 from app.domain.outcomes import Outcome
 from app.engine import controls, risk
 from app.engine.book import Book
+from app.engine.bounds import INTEGER_MAX
 from app.engine.kill_switch import check_kill_switch
 from app.engine.ledger import Ledger
 from app.engine.limits import counts_of
@@ -75,7 +76,7 @@ class Desk:
         if order.terms.post_only is not _POST_ONLY_REPRICE:
             return False
         price, _ = self._post_only_price(order.book, order.terms, order.price)
-        if price <= 0 or risk.check_band(order.book, price) is not None:
+        if not 0 < price <= INTEGER_MAX or risk.check_band(order.book, price) is not None:
             return False
         order.price = price
         return True

@@ -166,6 +166,7 @@ class Engine:
         """Execute one command and return its events; it takes the next sequence whatever comes of it."""
         state, recorder, matcher = self.state, self._recorder, self._matcher
         state.sequence += 1
+        # The previous command's events go, the batch's stay.
         events = recorder.events = []
         if recorder.fills:
             recorder.fills = []

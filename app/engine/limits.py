@@ -2,8 +2,8 @@
 
 A limit may be set for the exchange, for a tier of accounts and for an account; the tightest that is
 set holds. What a rate is made of is counted as long as a limit of a rate holds for the account; messages by
-symbol and the orders that a duplicate would repeat, as long as their own limit does. A limit that is
-set later starts from nothing.
+symbol and the orders that a duplicate would repeat, as long as their own limit does. What was counted stays: a
+limit that is set later, or again, starts from there.
 """
 
 from typing import NamedTuple
@@ -107,7 +107,7 @@ class Counts:
         self.recent: dict[Likeness, int] = {}
         """When an order without client_order_id was accepted last, by what it was; the oldest first."""
         self.likeness: Likeness = ("", False, None, None, 0)
-        """Of the order that admission looked at last: it is asked for again when that is accepted."""
+        """Of the last order that admission compared with those: it is asked for again when that is accepted."""
 
     def begin_second(self, second: int) -> None:
         """Let another second be this one."""

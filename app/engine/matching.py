@@ -1,7 +1,7 @@
 """Price-time matching of one incoming order against one book.
 
 Makers are visited best price first, then oldest first; a trade happens at the maker's price.
-The incoming order is already accepted and holds its funds. Called by orders.py only.
+The incoming order is already accepted and holds its funds. Called by whoever brings orders to a book or ends them.
 """
 
 import msgspec

@@ -1,7 +1,8 @@
 """Collects the events of a command and of the batch, grouped the way readers want them.
 
 Each event is stated once: in the command's list, and in its account's (or the shard's) list
-of the batch. Giving the next account_seq belongs here, so no module can forget it.
+of the batch. Giving the next account_seq belongs here, so no module can forget it. The answer to a command that did
+what it should with an order is made here too.
 """
 
 from app.domain.enums import Liquidity, OrderReason, OrderStatus, Priority, RejectReason

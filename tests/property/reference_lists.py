@@ -10,7 +10,7 @@ from app.domain.outcomes import Outcome
 from tests.property.reference_checks import opposite
 from tests.property.reference_forms import AT_ONCE
 from tests.property.reference_gauges import Candidate, Verdict
-from tests.property.reference_listing import INVALID
+from tests.property.reference_listing import INTEGER_MAX, INVALID
 from tests.property.reference_records import RefList, RefOrder, Refused
 from tests.property.reference_triggers import WAITS, ReferenceTriggers
 
@@ -157,14 +157,15 @@ class ReferenceLists(ReferenceTriggers):
             self._enter_book(child)
 
     def _affords(self, child: RefOrder, change: Callable[[], None]) -> bool:
-        """Change a child if its account can pay the hold; else cancel it as it was."""
+        """Change a child if its price can be stated and its account can pay the hold; else cancel it as it was."""
         asset, account_id = child.hold_asset, child.terms.account_id
         was = child.quantity, child.granted, child.status, child.price, child.trigger_price
         change()
-        if self.available(account_id, asset) >= 0:
+        in_range = child.price <= INTEGER_MAX
+        if in_range and self.available(account_id, asset) >= 0:
             return True
         child.quantity, child.granted, child.status, child.price, child.trigger_price = was
-        self.end(child, OrderReason.INSUFFICIENT_BALANCE)
+        self.end(child, OrderReason.INSUFFICIENT_BALANCE if in_range else OrderReason.SLIPPAGE_CAP)
         return False
 
     def run(self, order: RefOrder) -> None:

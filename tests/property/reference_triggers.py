@@ -142,7 +142,8 @@ class ReferenceTriggers(ReferenceMatching):
         """State that an order is active from now on; a post-only one that would take is moved, or canceled."""
         beside = self._beside(order) if status is OrderStatus.OPEN else None
         takes = beside is not None
-        if beside is not None and order.terms.post_only is PostOnly.REPRICE and self._is_allowed(order, beside):
+        moves = beside is not None and beside <= INTEGER_MAX and order.terms.post_only is PostOnly.REPRICE
+        if beside is not None and moves and self._is_allowed(order, beside):
             order.price, takes = beside, False
         order.status, order.reason = status, None
         self.mention(order.terms.account_id, order.hold_asset)

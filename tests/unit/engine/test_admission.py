@@ -7,11 +7,13 @@ import pytest
 from app.domain.commands import PlaceOrder, SetLimits, UpdateAccount
 from app.domain.enums import AccountStatus, InstrumentStatus, OrderType, PostOnly, Side, TimeInForce
 from app.domain.limits import LIMITS
-from app.engine import controls, forms, risk
+from app.engine import controls, forms, orders, risk
 from app.engine.admission import admits_plainly
 from app.engine.bounds import INTEGER_MAX, Bounds
 from app.engine.controls import Attempt
 from app.engine.engine import Engine
+from app.engine.limits import likeness
+from app.engine.state import DAY_NS
 from tests.unit.engine.builders import ALICE, BOB, PERCENT, SYMBOL, accepted, buy, engine_with, sell, update
 
 STREAMS = 40
@@ -90,17 +92,52 @@ def test_quick_admission_and_ordered_checks_agree(seed: int) -> None:
     choice = random.Random(seed)
     engine = random_engine(choice)
     account, book = engine.state.accounts[ALICE], engine.state.books[SYMBOL]
-    # Without a last trade the band follows the mid, and the ordered checks decide alone.
-    follows = book.last_price is not None or book.instrument.price_band is None
     is_free = book.instrument.status is InstrumentStatus.OPEN and not account.restricted
     for _ in range(ORDERS):
         terms = random_terms(choice)
-        quick = admits_plainly(terms, account, book, engine.state) is not None
+        # Without a last trade the band follows the mid, and the ordered checks decide alone.
+        follows = book.last_price is not None or book.instrument.price_band is None
+        position = admits_plainly(terms, account, book, engine.state)
+        quick = position is not None
+        if quick:
+            assert position is account.positions[SYMBOL]
+            assert account.gate is not None
+            if account.gate.remembers_orders:
+                assert account.counts is not None
+                assert account.counts.likeness == likeness(terms)
         passes = ordered_checks_pass(terms, engine)
         assert passes or not quick, f"seed {seed}: {terms} is admitted and breaks a rule"
         is_plain = terms.type is OrderType.LIMIT and terms.time_in_force in PLAIN and terms.post_only is None
         if is_plain and follows and is_free:
             assert quick == passes, f"seed {seed}: {terms} passes every check and is not admitted at once"
+        if choice.random() < 0.1:
+            # Some are placed, so that there is something to repeat and to have sent too much of.
+            engine.begin(engine.state.timestamp_ns + choice.choice((0, 50, DAY_NS)))
+            engine.apply(terms)
+
+
+@pytest.mark.parametrize("seed", range(STREAMS))
+def test_an_order_does_the_same_whichever_way_it_takes(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick, slow = random_engine(random.Random(seed)), random_engine(random.Random(seed))
+    for engine in (quick, slow):
+        engine.state.accounts[ALICE].position(engine.state.books[SYMBOL])
+    choice = random.Random(seed)
+    for _ in range(ORDERS // 4):
+        terms, timestamp_ns = random_terms(choice), quick.state.timestamp_ns + choice.choice((0, 50, DAY_NS))
+        for engine in (quick, slow):
+            engine.begin(timestamp_ns)
+        events = quick.apply(terms)
+        with monkeypatch.context() as patched:
+            patched.setattr(orders, "admits_plainly", lambda *_: None)
+            assert slow.apply(terms) == events
+        assert slow.outcome == quick.outcome
+        assert slow.seal() == quick.seal()
+    for engine in (quick, slow):
+        # Which of the checks is the first to let a new day begin does not matter.
+        for turnover in engine.state.accounts[ALICE].turnovers.values():
+            if turnover.day != engine.state.day:
+                turnover.begin_day(engine.state.day)
+    assert slow.checkpoint() == quick.checkpoint()
 
 
 def test_both_answers_come_up_often() -> None:

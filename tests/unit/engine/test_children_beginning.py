@@ -16,6 +16,7 @@ from app.domain.enums import (
 )
 from app.domain.events import OrderAmended, OrderTriggered
 from app.engine import matching
+from app.protocol.records import encode
 from tests.unit.engine.builders import (
     ALICE,
     BASE,
@@ -34,6 +35,7 @@ from tests.unit.engine.builders import (
     cancel,
     cancel_all,
     engine_with,
+    held,
     only,
     order,
     refused,
@@ -84,6 +86,23 @@ def test_post_only_child_that_would_take_is_canceled_or_moved(
     accepted(engine, sell(ALICE, quantity=5, price=100))
     assert words(engine, ids) == ["filled", expected]
     assert asks(engine) == book
+
+
+def test_trailing_child_whose_price_no_event_could_state_is_canceled() -> None:
+    highest = 2**63 - 1
+    rich = {ALICE: {BASE: 1, QUOTE: 2 * 10**19}, BOB: {BASE: 1, QUOTE: 10**19}, CAROL: {BASE: 1}}
+    engine = engine_with(balances=rich)
+    accepted(engine, sell(CAROL, quantity=1, price=100))
+    accepted(engine, buy(BOB, quantity=1, price=100))
+    trailing = stop(ALICE, "buy", 1, type=OrderType.TRAILING_STOP, trailing_offset=8_380_000_000_000_000_000)
+    ids = ids_of(engine, oto(sell(ALICE, quantity=1, price=highest), trailing, account_id=ALICE))
+    accepted(engine, buy(BOB, quantity=1, price=highest))
+    # The last price is now the highest there is, and the stop would trail above it.
+    assert words(engine, ids) == ["filled", "canceled: slippage_cap"]
+    assert held(engine, ALICE, QUOTE) == 0
+    for _, events in engine.seal().accounts:
+        encode(events)
+    engine.checkpoint()
 
 
 def test_limit_child_waits_while_its_instrument_is_not_open() -> None:

@@ -168,6 +168,15 @@ def test_a_frozen_account_runs_nothing() -> None:
     assert held(engine, ALICE, BASE) == 0
 
 
+def test_a_post_only_sell_has_no_price_above_the_highest_one_to_move_to() -> None:
+    engine = engine_with()
+    fired(engine, stop(ALICE, "sell", 1, 50, price=40, type=STOP_LIMIT, post_only=PostOnly.REPRICE), price=50)
+    placed(engine, buy(BOB, quantity=1, price=2**63 - 1))
+    events = tick(engine)
+    assert steps(events) == [(1, "open", None), (1, "canceled", "post_only")]
+    assert only(OrderTriggered, events).order.price == 40
+
+
 @pytest.mark.parametrize("status", ["post_only", "cancel_only", "halted", "auction"])
 def test_triggers_sleep_while_the_instrument_is_not_open(status: str) -> None:
     engine = engine_with()
