@@ -16,6 +16,7 @@ from app.domain.events import (
     AssetCreated,
     BalanceChanged,
     BookDelta,
+    CancelAfterSet,
     Fill,
     InstrumentListed,
     OrderAccepted,
@@ -37,6 +38,8 @@ ACCOUNTS = (1001, 1002, 1003)
 SYMBOLS = ("BTC-USD", "ETH-USD")
 ASSETS = ("BTC", "ETH", "USD")
 BIG = 10**30
+SWITCH_EVERY = 20
+"""Commands between two changes of the accounts' dead man's switches."""
 
 
 def instrument(symbol: str) -> Instrument:
@@ -106,6 +109,8 @@ class MarketStream:
             self._change_balance(self._random.choice(ACCOUNTS))
             if self._random.random() < 0.3:
                 self._change_position(self._random.choice(ACCOUNTS))
+            if self.sequence % SWITCH_EVERY == 0:
+                self._set_cancel_after(now_ns)
         deltas = {
             symbol: BookDelta(symbol, 1, first_seq, first_seq + 1, self.sequence, [(100, first_seq)], [])
             for symbol in self._fresh_trades
@@ -220,6 +225,13 @@ class MarketStream:
             account_id,
             PositionChanged(self._next_seq(account_id), self.sequence, account_id, symbol, *map(str, figures)),
         )
+
+    def _set_cancel_after(self, now_ns: int) -> None:
+        for account_id in ACCOUNTS:
+            for trigger_ns, fired in ((now_ns, False), (None, True)):
+                self._say(
+                    account_id, CancelAfterSet(self._next_seq(account_id), self.sequence, account_id, trigger_ns, fired)
+                )
 
     def _change_balance(self, account_id: int) -> None:
         asset, available, held = (

@@ -51,6 +51,9 @@ class AccountEventShape(msgspec.Struct, kw_only=True, omit_defaults=True):
     order_id: str | None = None
     client_order_id: str | None = None
     error: schemas.Problem | None = None
+    trigger_at: str | None = None
+    """When an armed dead man's switch fires; it is disarmed without."""
+    fired: bool | None = None
 
 
 @router.get("/v1/events", openapi_extra=page_of(AccountEventShape))

@@ -6,8 +6,10 @@ from typing import Any
 import httpx2
 import msgspec
 
+from app.api.account_events import AccountEventShape
 from app.domain.decimals import format_steps
 from app.domain.identity import Principal
+from app.protocol.messages import PrivateEvent
 from tests.integration.api.conftest import Market
 from tests.market_stream import SYMBOLS, instrument
 from tests.unit.api.stack import ADMIN, ALICE, problem
@@ -184,6 +186,13 @@ async def test_events_carry_the_members_of_their_stream_frames(market: Market) -
     for name, expected in members.items():
         found = next(event for event in listed if event["event"] == name)
         assert found.keys() == base | expected
+    armed, fired = [event for event in listed if event["event"] == "cancel_after.set"][:2]
+    assert (armed.keys(), armed["fired"]) == (base | {"trigger_at", "fired"}, False)
+    assert (fired.keys(), fired["fired"]) == (base | {"fired"}, True)
+
+
+def test_event_has_every_member_that_a_frame_may_have() -> None:
+    assert set(AccountEventShape.__struct_fields__) == set(PrivateEvent.__struct_fields__) - {"channel"}
 
 
 async def test_events_of_symbols_that_a_key_may_not_see_are_left_out_of_the_chain(market: Market) -> None:
