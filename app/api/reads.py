@@ -18,13 +18,11 @@ from app.domain.standing import AccountStanding
 from app.errors import ApiError
 from app.protocol.ports import Instruments, MarketData
 from app.storage.accounts import get_account
-from app.storage.cursors import cursor, wait_applied
+from app.storage.cursors import cursor
 from app.storage.database import reading_one_moment
 
 WAIT_SECONDS_MAX = 2.0
-POLL_SECONDS = 0.005
-STANDING_POLL_SECONDS = 0.05
-"""Seldom: a sequence that the leader has not committed is one that nobody was told."""
+ACCOUNT_POLL_SECONDS = 0.02
 RETRY_AFTER_MS = 250
 
 
@@ -49,9 +47,14 @@ async def projection_snapshot(given: Services, min_seq: int | None) -> AsyncIter
     """
     if min_seq:
         # Before the snapshot: inside it the cursor would stand still.
-        await wait_applied(given.database, given.shard, min_seq, WAIT_SECONDS_MAX)
+        await given.core_cursor.wait(min_seq, WAIT_SECONDS_MAX)
     async with reading_one_moment(given.database) as connection:
-        yield connection, await cursor(connection, given.shard)
+        as_of_seq = await cursor(connection, given.shard)
+        given.core_cursor.note(as_of_seq)
+        if as_of_seq < (min_seq or 0):
+            # The server crashed since, and the tables are made anew from the journal.
+            raise not_caught_up(min_seq, as_of_seq)
+        yield connection, as_of_seq
 
 
 async def standing_at(given: Services, principal: Principal, min_seq: int | None) -> AccountStanding:
@@ -60,14 +63,15 @@ async def standing_at(given: Services, principal: Principal, min_seq: int | None
     Whatever this replica acknowledged is part of it without waiting: the leader answers of what is committed.
     Raises ApiError `not_caught_up`, or what the leader cannot be asked for.
     """
-    deadline = time.monotonic() + WAIT_SECONDS_MAX
-    while True:
+    standing = await given.standings.standing(principal.account_id)
+    if min_seq is not None and standing.engine_seq < min_seq:
+        # Nobody was told a sequence that the leader has not committed. So it is asked once more at most, when this
+        # replica has heard of it, and not again and again by everybody who names one.
+        await given.market_data.wait_applied(min_seq)
         standing = await given.standings.standing(principal.account_id)
-        if standing.engine_seq >= (min_seq or 0):
-            return standing
-        if time.monotonic() >= deadline:
+        if standing.engine_seq < min_seq:
             raise not_caught_up(min_seq, standing.engine_seq)
-        await asyncio.sleep(STANDING_POLL_SECONDS)
+    return standing
 
 
 async def account_exists(given: Services, account_id: int) -> bool:
@@ -76,19 +80,15 @@ async def account_exists(given: Services, account_id: int) -> bool:
     while await get_account(given.database, account_id) is None:
         if time.monotonic() >= deadline:
             return False
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(ACCOUNT_POLL_SECONDS)
     return True
 
 
 async def market_at(market: MarketData, min_seq: int | None) -> int:
     """Return the sequence that this replica has applied, at least `min_seq`. Raises ApiError `not_caught_up`."""
-    deadline = time.monotonic() + WAIT_SECONDS_MAX
-    while (applied := market.applied_seq()) < (min_seq or 0):
-        if time.monotonic() >= deadline:
-            raise not_caught_up(min_seq, applied)
-        # Polled: a wait is rare, and the view has no need to know its readers.
-        await asyncio.sleep(POLL_SECONDS)
-    return applied
+    if min_seq is not None:
+        await market.wait_applied(min_seq)
+    return market.applied_seq()
 
 
 def not_caught_up(min_seq: int | None, applied: int) -> ApiError:

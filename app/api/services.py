@@ -12,6 +12,7 @@ from app.auth.login import LoginService
 from app.auth.replay import ReplayGuard
 from app.protocol.modes import ExchangeStatus
 from app.protocol.ports import Administration, Authenticator, Instruments, MarketData, OrderEntry, Standings
+from app.storage.cursors import CoreCursor
 
 StreamEndpoint = Callable[[WebSocket], Awaitable[None]]
 
@@ -32,6 +33,8 @@ class Services:
     api_keys: ApiKeys
     database: AsyncEngine
     """For reads of the projections only."""
+    core_cursor: CoreCursor
+    """How far these are."""
     status: Callable[[], ExchangeStatus]
     """How the exchange is, as this replica last saw it; asks nobody."""
     rate_limits: RateLimits = field(default_factory=RateLimits)

@@ -45,6 +45,7 @@ from app.gateway.orders import OrderGateway
 from app.link.client import LinkClient
 from app.main import Services, create_app
 from app.protocol.modes import Part
+from app.storage.cursors import CoreCursor
 from app.storage.database import create_database_engine
 from app.streaming.endpoint import WS_SETTINGS, StreamEndpoint
 from app.streaming.hub import Hub
@@ -158,6 +159,7 @@ def _services(settings: Settings, stack: AsyncExitStack, parts: _Parts) -> Servi
         login=LoginService(users, administration, tokens, passwords, refresh_secret=jwt_secret),
         api_keys=keys,
         database=database,
+        core_cursor=CoreCursor(database, settings.shard),
         status=status.current,
         rate_limits=RateLimits(
             Quotas(requests_per_s=settings.requests_per_s, logins_per_minute=settings.logins_per_minute)

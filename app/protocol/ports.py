@@ -259,3 +259,6 @@ class MarketData(Protocol):
 
     def applied_seq(self) -> int:
         """Return the last journal sequence this replica applied from the bus."""
+
+    async def wait_applied(self, seq: int) -> None:
+        """Return when a sequence is applied. Waits at most 2 s, then `not_caught_up` with limit and actual."""

@@ -6,13 +6,10 @@ symbol or watches the account. Implements `protocol.ports.MarketData`; its catal
 """
 
 import asyncio
-import itertools
 import logging
 import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
-
-from sortedcontainers import SortedDict
 
 from app.domain.events import EpochStarted, InstrumentListed, ReferenceSet
 from app.errors import ApiError, StartupError
@@ -31,9 +28,11 @@ from app.streaming.private import PrivateStream
 from app.streaming.private_frames import EventFrames
 from app.streaming.sources import AccountEvent, Sources, rows_between
 from app.streaming.status_channel import StatusChannel
+from app.waiting import SequenceWaits
 
 GENESIS_EPOCH = 1
 MIN_SEQ_WAIT_S = 2.0
+RETRY_AFTER_MS = 250
 TICK_S = 1.0
 """Period of heartbeats and of everything that only time changes."""
 TICK_SLICE_SESSIONS = 200
@@ -95,8 +94,7 @@ class Hub:
         self._accounts: dict[int, set[PrivateStream]] = {}
         self._members: set[Member] = set()
         self._all_left = asyncio.Event()
-        self._waiting: SortedDict[tuple[int, int], asyncio.Future[None]] = SortedDict()
-        self._waiting_ids = itertools.count()
+        self._waits = SequenceWaits()
         self._lag_ms = 0
         self._stale_text: str | None = None
         self._status = StatusChannel(now_ns)
@@ -156,11 +154,11 @@ class Hub:
                 if streams:
                     self._deliver(streams, blob, timestamp_ns)
         self._lag_ms = max(0, (self._now_ns() - timestamp_ns) // 1_000_000)
-        self._release(record.last_seq)
+        self._waits.release(record.last_seq)
 
     def jump(self, applied_seq: int) -> None:
         """Start everything over from a later sequence."""
-        self._release(applied_seq)
+        self._waits.release(applied_seq)
         for market in self._markets.values():
             market.start_over("resync")
         for streams in self._accounts.values():
@@ -324,24 +322,14 @@ class Hub:
 
     async def wait_applied(self, seq: int) -> None:
         """Return when a sequence is applied. Raises ApiError `not_caught_up` after MIN_SEQ_WAIT_S."""
-        if seq <= self.applied_seq():
-            return
-        key = (seq, next(self._waiting_ids))
-        self._waiting[key] = waiter = asyncio.get_running_loop().create_future()
-        try:
-            async with asyncio.timeout(MIN_SEQ_WAIT_S):
-                await waiter
-        except TimeoutError:
-            detail = f"This replica has applied {self.applied_seq()}."
-            raise ApiError("not_caught_up", detail, retry_after_ms=1000) from None
-        finally:
-            self._waiting.pop(key, None)
-
-    def _release(self, applied_seq: int) -> None:
-        while self._waiting and self._waiting.peekitem(0)[0][0] <= applied_seq:
-            waiter = self._waiting.popitem(0)[1]
-            if not waiter.done():
-                waiter.set_result(None)
+        if seq > self.applied_seq() and not await self._waits.reached(seq, MIN_SEQ_WAIT_S):
+            raise ApiError(
+                "not_caught_up",
+                "This replica has not applied that sequence yet.",
+                limit=str(seq),
+                actual=str(self.applied_seq()),
+                retry_after_ms=RETRY_AFTER_MS,
+            )
 
     async def book_snapshot(self, symbol: str, *, depth: int | None, min_seq: int | None) -> schemas.BookSnapshot:
         """Return the book; depth None is full. Waits at most 2 s for min_seq, then `not_caught_up`."""

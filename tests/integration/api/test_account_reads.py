@@ -5,7 +5,10 @@ from typing import Any
 
 import httpx2
 import msgspec
+import pytest
+from sqlalchemy import event, text
 
+from app.api import reads
 from app.api.account_events import AccountEventShape
 from app.domain.decimals import format_steps
 from app.domain.identity import Principal
@@ -140,6 +143,37 @@ async def test_explicit_min_seq_wins_over_what_was_acknowledged(market: Market) 
 async def test_read_that_waits_too_long_says_so(market: Market) -> None:
     refused = problem(await get(market, f"/v1/balances?min_seq={market.stream.sequence}"))
     assert (refused.status, refused.code, refused.retryable) == (409, "not_caught_up", True)
+
+
+async def test_reads_that_wait_share_their_questions_to_the_database(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reads, "WAIT_SECONDS_MAX", 0.2)
+    asked: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    event.listen(market.stack.services.database.sync_engine, "before_cursor_execute", note)
+    answers = await asyncio.gather(*(get(market, f"/v1/balances?min_seq={10**18}") for _ in range(50)))
+    assert {problem(answer).code for answer in answers} == {"not_caught_up"}
+    assert 0 < sum("projection_cursors" in statement for statement in asked) < len(answers)
+
+
+async def test_read_says_so_when_the_tables_it_waited_for_are_made_anew(market: Market) -> None:
+    moved = text("UPDATE projection_cursors SET last_seq = :sequence")
+    await get(market, "/v1/balances")
+    async with market.stack.services.database.begin() as connection:
+        await connection.execute(moved, {"sequence": 0})
+    target = f"/v1/balances?min_seq={market.projected_seq}"
+    refused = problem(await get(market, target))
+    assert (refused.code, refused.limit, refused.actual) == ("not_caught_up", str(market.projected_seq), "0")
+    waiting = asyncio.create_task(get(market, target))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    async with market.stack.services.database.begin() as connection:
+        await connection.execute(moved, {"sequence": market.projected_seq})
+    assert (await waiting).status_code == 200
 
 
 async def test_prices_are_shown_with_their_instruments_steps(market: Market) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.errors import ApiError, BusUnavailable, JournalDamaged
 from app.projections.runner import ProjectionRunner
-from app.storage.cursors import cursor, wait_applied
+from app.storage.cursors import CoreCursor, cursor
 from app.storage.database import create_database_engine
 from app.storage.journal import Journal, JournalRow
 from tests.integration.storage.proxy import Fault, proxy_before
@@ -52,6 +52,12 @@ def rows_of(stream: MarketStream, batches: int) -> list[JournalRow]:
     return chain([stream.genesis(), *(stream.batch(5) for _ in range(batches))])
 
 
+async def reached(engine: AsyncEngine, sequence: int) -> int:
+    """Wait for a sequence; returns the cursor then."""
+    await CoreCursor(engine, 0).wait(sequence, PATIENCE_S)
+    return await cursor(engine, 0)
+
+
 async def test_it_follows_the_journal_and_stops_when_told(
     engine: AsyncEngine, journal: Journal, database_url: str
 ) -> None:
@@ -63,14 +69,14 @@ async def test_it_follows_the_journal_and_stops_when_told(
     async with running(ProjectionRunner(database_url, 0)):
         for row in rows[20:]:
             await journal.append(row)
-            assert await wait_applied(engine, 0, row.last_seq, PATIENCE_S) >= row.last_seq
+            assert await reached(engine, row.last_seq) >= row.last_seq
 
     await assert_projected(engine, stream)
 
 
 async def test_who_waits_longer_than_allowed_is_told_so(engine: AsyncEngine) -> None:
     with pytest.raises(ApiError) as refused:
-        await wait_applied(engine, 0, 7, timeout_s=0.05)
+        await CoreCursor(engine, 0).wait(7, timeout_s=0.05)
 
     assert refused.value.code == "not_caught_up"
     assert (refused.value.limit, refused.value.actual) == ("7", "0")
@@ -90,11 +96,11 @@ async def test_a_hint_wakes_it_and_a_failing_hint_does_no_harm(
         await news.get()
 
     async with running(ProjectionRunner(database_url, 0, hint=hint)):
-        await wait_applied(engine, 0, 0, PATIENCE_S)
+        await reached(engine, 0)
         for row in chain(batch(sequence) for sequence in range(1, 6)):
             await journal.append(row)
             news.put_nowait(None)
-            assert await wait_applied(engine, 0, row.last_seq, PATIENCE_S) == row.last_seq
+            assert await reached(engine, row.last_seq) == row.last_seq
 
 
 async def test_a_lost_hint_only_costs_a_poll(engine: AsyncEngine, journal: Journal, database_url: str) -> None:
@@ -104,7 +110,7 @@ async def test_a_lost_hint_only_costs_a_poll(engine: AsyncEngine, journal: Journ
     async with running(ProjectionRunner(database_url, 0, hint=never)):
         for row in chain(batch(sequence) for sequence in range(1, 4)):
             await journal.append(row)
-            assert await wait_applied(engine, 0, row.last_seq, PATIENCE_S) == row.last_seq
+            assert await reached(engine, row.last_seq) == row.last_seq
 
 
 async def disturbed(disturb: Callable[[], Awaitable[None]], journal: Journal, rows: list[JournalRow]) -> None:
@@ -130,7 +136,7 @@ async def test_it_survives_its_backends_being_terminated(
 
     async with running(ProjectionRunner(database_url, 0)):
         await disturbed(terminate, journal, rows)
-        await wait_applied(engine, 0, rows[-1].last_seq, PATIENCE_S)
+        await reached(engine, rows[-1].last_seq)
 
     await administrator.close()
     await assert_projected(engine, stream)
@@ -150,7 +156,7 @@ async def test_it_survives_lost_messages_and_a_server_that_is_away(
 
         async with running(ProjectionRunner(url, 0)):
             await disturbed(cut, journal, rows)
-            await wait_applied(engine, 0, rows[-1].last_seq, PATIENCE_S)
+            await reached(engine, rows[-1].last_seq)
         assert proxy.faults > 15
 
     await assert_projected(engine, stream)

@@ -16,7 +16,7 @@ from app.config import Settings
 from app.domain.commands import CreateAccount
 from app.errors import StartupError
 from app.projections.runner import ProjectionRunner
-from app.storage.cursors import wait_applied
+from app.storage.cursors import CoreCursor
 from app.storage.database import create_database_engine
 from app.storage.journal import Journal
 from tests.database_roles import as_role
@@ -100,7 +100,7 @@ async def project(stored: Stored) -> None:
     """Project the whole journal, as the worker does."""
     stop, database = asyncio.Event(), create_database_engine(stored.url, pool_size=1)
     running = asyncio.create_task(ProjectionRunner(as_role(stored.url, "projector"), stored.shard).run(stop))
-    await wait_applied(database, stored.shard, stored.head_seq, 20.0)
+    await CoreCursor(database, stored.shard).wait(stored.head_seq, 20.0)
     stop.set()
     await running
     await database.dispose()

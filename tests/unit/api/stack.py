@@ -33,6 +33,8 @@ from app.protocol import admin_schemas, schemas
 from app.protocol.modes import status_of
 from app.protocol.ports import CommandLink, Instruments
 from app.protocol.shapes import instrument_shape
+from app.storage.cursors import CoreCursor
+from app.waiting import SequenceWaits
 from tests.unit.api.fake_standings import FakeStandings
 from tests.unit.auth.memory_stores import MemoryKeyStore, MemoryUserStore
 
@@ -236,8 +238,21 @@ class FakeMarket:
     """One book and one ticker, at a sequence moved by hand."""
 
     def __init__(self) -> None:
-        self.applied = 90
+        self.patience_s = 2.0
+        self.looks = 0
+        """How often somebody asked how far it is."""
         self.book_seq = 5
+        self._applied = 90
+        self._waits = SequenceWaits()
+
+    @property
+    def applied(self) -> int:
+        return self._applied
+
+    @applied.setter
+    def applied(self, sequence: int) -> None:
+        self._applied = sequence
+        self._waits.release(sequence)
 
     async def book_snapshot(self, symbol: str, *, depth: int | None, min_seq: int | None) -> schemas.BookSnapshot:
         bids = [("100", "1"), ("99", "2"), ("98", "3")]
@@ -258,7 +273,12 @@ class FakeMarket:
         return schemas.Ticker(symbol=symbol, seq=self.book_seq, ts="2026-01-01T00:00:00.000000Z", **members)
 
     def applied_seq(self) -> int:
+        self.looks += 1
         return self.applied
+
+    async def wait_applied(self, seq: int) -> None:
+        if seq > self.applied and not await self._waits.reached(seq, self.patience_s):
+            raise ApiError("not_caught_up", "late", limit=str(seq), actual=str(self.applied), retry_after_ms=250)
 
 
 class FakeInstruments:
@@ -302,6 +322,7 @@ class Stack:
         link: CommandLink | None = None,
     ) -> None:
         instruments = instruments or FakeInstruments()
+        engine = database or create_async_engine(NOBODY_LISTENS)
         self.entry = FakeOrderEntry()
         self.administration = FakeAdministration()
         self.market = FakeMarket()
@@ -323,7 +344,8 @@ class Stack:
             replay_guard=self.guard,
             login=LoginService(self.users, self.administration, self.tokens, self.passwords, refresh_secret=SECRET),
             api_keys=self.keys,
-            database=database or create_async_engine(NOBODY_LISTENS),
+            database=engine,
+            core_cursor=CoreCursor(engine, 0),
             status=lambda: self.status,
         )
         self.app = create_app(self.services)

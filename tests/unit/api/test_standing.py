@@ -1,11 +1,11 @@
 """`/v1/limits` and `/v1/fees`: what the leader tells of an account, as text in the assets' scales."""
 
+import asyncio
 from typing import Any
 
 import msgspec
 import pytest
 
-from app.api import reads
 from app.domain.standing import AccountStanding, FeeStanding, LimitStanding
 from app.errors import ApiError
 from tests.unit.api.stack import BTC_USD, FakeInstruments, Stack, problem
@@ -80,11 +80,26 @@ async def test_an_account_that_the_leader_does_not_know_is_not_found(stack: Stac
         assert problem(await stack.client.get(target, headers=stack.bearer())).code == "not_found"
 
 
-async def test_a_sequence_that_the_leader_does_not_reach_is_refused(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reads, "WAIT_SECONDS_MAX", 0.01)
+async def test_a_sequence_that_the_leader_does_not_reach_is_refused(stack: Stack) -> None:
     stack.standings.told = told(engine_seq=89)
     for target in ("/v1/fees", "/v1/limits"):
         found = problem(await stack.client.get(f"{target}?min_seq=90", headers=stack.bearer()))
         assert (found.code, found.limit, found.actual) == ("not_caught_up", "90", "89")
+
+
+async def test_who_waits_for_a_sequence_burdens_no_leader_meanwhile(stack: Stack) -> None:
+    stack.standings.told = told(engine_seq=90)
+    stack.market.patience_s = 0.2
+    targets = [f"/v1/{name}?min_seq={10**18}" for name in ("fees", "limits")] * 10
+    answers = await asyncio.gather(*(stack.client.get(target, headers=stack.bearer()) for target in targets))
+    assert {problem(answer).code for answer in answers} == {"not_caught_up"}
+    assert stack.standings.asked == len(answers)
+
+
+async def test_the_leader_is_asked_again_once_the_replica_has_the_sequence(stack: Stack) -> None:
+    stack.standings.told = told(engine_seq=90)
+    reading = asyncio.create_task(get(stack, "/v1/limits?min_seq=92"))
+    await stack.standings.heard.wait()
+    stack.standings.told = told(engine_seq=92)
+    stack.market.applied = 92
+    assert ((await reading)["as_of_seq"], stack.standings.asked) == (92, 2)
