@@ -86,7 +86,7 @@ def _shapes(
     shapes: list[AccountEventShape] = []
     for event, timestamp_ns in rows:
         symbol = symbol_of(event)
-        if symbol is not None and principal.symbols is not None and symbol not in principal.symbols:
+        if symbol is not None and not principal.may_see(symbol):
             continue
         members = event_members(event, channels_of(event)[0], timestamp_ns, instruments)
         shapes.append(

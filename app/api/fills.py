@@ -46,6 +46,7 @@ async def list_account_fills(
         order_id=None if query.order_id is None else order_id_filter(query.order_id),
         since_ns=None if query.since is None else timestamp_ns(query.since, field="since"),
         until_ns=None if query.until is None else timestamp_ns(query.until, field="until"),
+        symbols=principal.symbols,
     )
     before = decode_cursor(CURSOR_KIND, query.cursor)
     async with account_snapshot(given, principal, query.min_seq) as (connection, as_of_seq):

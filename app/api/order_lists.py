@@ -54,7 +54,8 @@ async def get_order_list(
     """Return the orders of one of the account's lists as they are now."""
     async with account_snapshot(given, principal, query.min_seq) as (connection, as_of_seq):
         states = await list_orders_of_list(connection, principal.account_id, int(order_list_id))
-    if not states:
+    # All orders of a list are for one instrument.
+    if not states or not principal.may_see(states[0].terms.symbol):
         raise unknown_list()
     shapes = [order_shape(state, instrument_of(instruments, state.terms.symbol)) for state in states]
     return read_answer(schemas.OrderList(order_list_id=order_list_id, orders=shapes), as_of_seq)

@@ -16,6 +16,7 @@ from app.api.query import CancelAllQuery, ListQuery, NoQuery, PlaceQuery, QueryO
 from app.api.reads import account_snapshot, instrument_of, known_symbol
 from app.domain.enums import OrderStatus, Side
 from app.domain.events import OrderState
+from app.domain.identity import Principal
 from app.errors import ApiError
 from app.protocol import fields, schemas
 from app.protocol.ports import Instruments
@@ -133,6 +134,7 @@ async def list_account_orders(
         since_ns=None if query.since is None else timestamp_ns(query.since, field="since"),
         until_ns=None if query.until is None else timestamp_ns(query.until, field="until"),
         label=query.label,
+        symbols=principal.symbols,
     )
     before = decode_cursor(CURSOR_KIND, query.cursor)
     async with account_snapshot(given, principal, query.min_seq) as (connection, as_of_seq):
@@ -149,7 +151,7 @@ async def get_account_order(
     """Return one of the account's orders as it is now."""
     async with account_snapshot(given, principal, query.min_seq) as (connection, as_of_seq):
         state = await get_order(connection, principal.account_id, int(order_id))
-    return read_answer(_found(state, instruments), as_of_seq)
+    return read_answer(_found(state, principal, instruments), as_of_seq)
 
 
 @router.get("/v1/orders/by-client-id/{client_order_id}", openapi_extra=answer(schemas.Order, adds="as_of_seq"))
@@ -163,11 +165,11 @@ async def get_account_order_by_client_id(
     """Return the account's order with this client_order_id as it is now."""
     async with account_snapshot(given, principal, query.min_seq) as (connection, as_of_seq):
         state = await get_order_by_client_id(connection, principal.account_id, client_order_id)
-    return read_answer(_found(state, instruments), as_of_seq)
+    return read_answer(_found(state, principal, instruments), as_of_seq)
 
 
-def _found(state: OrderState | None, instruments: Instruments) -> schemas.Order:
-    if state is None:
+def _found(state: OrderState | None, principal: Principal, instruments: Instruments) -> schemas.Order:
+    if state is None or not principal.may_see(state.terms.symbol):
         raise ApiError("unknown_order", "There is no such order.")
     return _shape(state, instruments)
 

@@ -33,6 +33,7 @@ async def list_account_positions(
             PositionFigures(*row), instrument_of(instruments, row.symbol), await _price(market, row.symbol)
         )
         for row in rows
+        if principal.may_see(row.symbol)
     ]
     return page_answer(request, shapes, kind="positions", next_position=None, as_of_seq=as_of_seq)
 

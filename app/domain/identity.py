@@ -26,6 +26,10 @@ class Principal(msgspec.Struct, frozen=True):
     expires_at_ms: int | None = None
     """When the credentials end, in Unix milliseconds; None is never."""
 
+    def may_see(self, symbol: str) -> bool:
+        """Return whether the credentials are good for an instrument."""
+        return self.symbols is None or symbol in self.symbols
+
 
 class SessionKey(NamedTuple):
     """A session of the stream: its name counts within its account."""

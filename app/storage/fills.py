@@ -1,5 +1,6 @@
 """Queries of the fills projection: one side's view of each trade, in the order of its account."""
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, select
@@ -30,6 +31,7 @@ class FillFilters(NamedTuple):
     order_id: int | None = None
     since_ns: int | None = None
     until_ns: int | None = None
+    symbols: Collection[str] | None = None
 
 
 async def list_fills(
@@ -46,6 +48,8 @@ async def list_fills(
         query = query.where(fills.c.account_seq < before)
     if filters.symbol is not None:
         query = query.where(fills.c.symbol == filters.symbol)
+    if filters.symbols is not None:
+        query = query.where(fills.c.symbol.in_(filters.symbols))
     if filters.order_id is not None:
         query = query.where(fills.c.order_id == filters.order_id)
     if filters.since_ns is not None:

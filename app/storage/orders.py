@@ -4,7 +4,7 @@ What changes stands in columns, what never does in `terms`; together they give b
 that the order's last event carried.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -55,6 +55,7 @@ class OrderFilters(NamedTuple):
     since_ns: int | None = None
     until_ns: int | None = None
     label: str | None = None
+    symbols: Collection[str] | None = None
 
 
 async def get_order(source: AsyncEngine | AsyncConnection, account_id: int, order_id: int) -> OrderState | None:
@@ -88,6 +89,8 @@ async def list_orders(
     ):
         if value is not None:
             query = query.where(column == value)
+    if filters.symbols is not None:
+        query = query.where(orders.c.symbol.in_(filters.symbols))
     if filters.status is not None:
         query = query.where(orders.c.status == filters.status)
         if filters.status in OPEN_STATUSES:

@@ -240,6 +240,46 @@ async def test_events_of_symbols_that_a_key_may_not_see_are_left_out_of_the_chai
     assert [event["prev_account_seq"] for event in listed] == chain[:-1]
 
 
+async def test_lists_leave_out_what_a_key_may_not_see(market: Market) -> None:
+    await market.project_the_rest()
+    stack = market.stack
+    key = await stack.key(symbols=[SYMBOLS[0]])
+    for path in ("/v1/orders", "/v1/fills", "/v1/positions"):
+        whole = (await get(market, f"{path}?limit=1000" if path != "/v1/positions" else path)).json()["data"]
+        seen: list[dict[str, Any]] = []
+        target: str | None = f"{path}?limit=3" if path != "/v1/positions" else path
+        while target is not None:
+            answer = await stack.client.get(target, headers=stack.signed(key, "GET", target))
+            seen += answer.json()["data"]
+            target = answer.links["next"]["url"] if "next" in answer.links else None
+        assert seen == [item for item in whole if item["symbol"] == SYMBOLS[0]]
+        assert 0 < len(seen) < len(whole)
+    for path in ("/v1/orders", "/v1/fills"):
+        target = f"{path}?symbol={SYMBOLS[1]}"
+        assert (await stack.client.get(target, headers=stack.signed(key, "GET", target))).json()["data"] == []
+
+
+async def test_orders_that_a_key_may_not_see_are_unknown_to_it(market: Market) -> None:
+    await market.project_the_rest()
+    stack, states = market.stack, list(market.stream.orders.values())
+    key = await stack.key(symbols=[SYMBOLS[0]])
+    async with stack.services.database.begin() as connection:
+        await connection.execute(text("UPDATE orders SET order_list_id = order_id"))
+    for symbol, status in ((SYMBOLS[0], 200), (SYMBOLS[1], 404)):
+        own = next(
+            state
+            for state in states
+            if state.terms.account_id == 1001 and state.terms.client_order_id and state.terms.symbol == symbol
+        )
+        for target in (
+            f"/v1/orders/{own.order_id}",
+            f"/v1/orders/by-client-id/{own.terms.client_order_id}",
+            f"/v1/order-lists/{own.order_id}",
+        ):
+            answer = await stack.client.get(target, headers=stack.signed(key, "GET", target))
+            assert answer.status_code == status, target
+
+
 async def test_positions_and_ledger_are_the_accounts_own_and_readable(market: Market) -> None:
     await market.project_the_rest()
     positions = (await get(market, "/v1/positions")).json()["data"]
