@@ -11,7 +11,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from app.api.body import raw_body
-from app.api.rate_limits import identify
+from app.api.rate_limits import admit_stranger, identify
 from app.api.services import Services
 from app.auth.api_keys import ApiKeys
 from app.auth.login import LoginService
@@ -112,6 +112,8 @@ async def _verified(request: Request, given: Services, raw: bytes) -> Principal:
     timestamp, signature = headers.get(TIMESTAMP_HEADER), headers.get(SIGNATURE_HEADER)
     if key is None or timestamp is None or signature is None:
         raise ApiError("unauthenticated", "Expected an access token, or an API key with timestamp and signature.")
+    if not given.api_keys.has_seen(key):
+        admit_stranger(request)
     return await given.authenticator.by_signature(
         key=key,
         timestamp=timestamp,

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.api.rate_limits import identify
 from app.errors import ApiError, BusUnavailable, JournalUnavailable, LinkError, Unavailable
 from app.protocol.problems import problem_of
 
@@ -66,8 +67,12 @@ async def _api_error(request: Request, error: Exception) -> Response:
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
-    """Answer what routing raised: unknown paths and methods."""
+    """Answer what routing raised: unknown paths and methods; no route counted the request."""
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for this class
+    try:
+        identify(request, None)
+    except ApiError as too_many:
+        return _answer(request, too_many)
     status = error.status_code
     if status == 405:
         allow = ", ".join(sorted(_methods_of_path(request)))

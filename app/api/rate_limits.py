@@ -21,6 +21,7 @@ IPV6_PREFIX = 64
 """Bits of an IPv6 address that are one caller: the rest is his to choose."""
 _LIMITS, _STANDING = "rate_limits", "rate_limit"
 _UNCOUNTED = ("/healthz", "/readyz", "/metrics")
+_ROUTES = "/v1/"
 _LOGINS = ("/v1/auth/login", "/v1/auth/register")
 PUBLIC = ("/v1/time", "/v1/status", "/v1/instruments", "/v1/orderbook/", "/v1/ticker", "/v1/trades/", "/v1/auth/")
 """What asks for no credentials: sending some does not make it another caller's."""
@@ -58,16 +59,27 @@ class Policy:
 
     def spend(self, subject: str, at_s: float) -> "Spent":
         """Count one request of a caller."""
+        subject = self._turn_to(subject, at_s)
+        self._counts[subject] = self._counts.get(subject, 0) + 1
+        self._untold[subject] = self._untold.get(subject, 0) + 1
+        return self._spent(subject, at_s, 0)
+
+    def foresee(self, subject: str, at_s: float) -> "Spent":
+        """Return what one more request of a caller would be, without counting it."""
+        return self._spent(self._turn_to(subject, at_s), at_s, 1)
+
+    def _turn_to(self, subject: str, at_s: float) -> str:
+        """Begin the window of a time if it is new; returns whom the caller is counted as."""
         window = int(at_s // self.window_s)
         if window != self._window:
             self._window = window
             for counts in (self._counts, self._untold, self._elsewhere):
                 counts.clear()
-        if subject not in self._counts and len(self._counts) >= SUBJECTS_MAX:
-            subject = ""
-        sent = self._counts[subject] = self._counts.get(subject, 0) + 1
-        self._untold[subject] = self._untold.get(subject, 0) + 1
-        return Spent(self, sent + self._elsewhere.get(subject, 0), (window + 1) * self.window_s - at_s)
+        return "" if subject not in self._counts and len(self._counts) >= SUBJECTS_MAX else subject
+
+    def _spent(self, subject: str, at_s: float, more: int) -> "Spent":
+        sent = self._counts.get(subject, 0) + self._elsewhere.get(subject, 0) + more
+        return Spent(self, sent, (self._window + 1) * self.window_s - at_s)
 
     def tell(self, subjects_max: int) -> tuple[int, dict[str, int]]:
         """Return the window, and what was not told of up to so many callers; it counts as told from now on."""
@@ -128,17 +140,19 @@ class RateLimits:
         self._requests = Policy("requests", quotas.requests_per_s, 1)
         self._cancels = Policy("cancels", quotas.requests_per_s, 1)
         self._logins = Policy("logins", quotas.logins_per_minute, 60)
+        self._unverified = Policy("requests", quotas.requests_per_s, 1)
+        """Credentials that proved wrong, by address; they count as requests as well."""
 
     @property
     def policies(self) -> tuple[Policy, ...]:
-        """All that count."""
+        """What callers are told of, and what the replicas tell each other."""
         return self._requests, self._cancels, self._logins
 
     def arrive(self, scope: Scope) -> None:
         """Count a request whose caller is its address. Raises ApiError `rate_limited`."""
         path: str = scope["path"]
         scope["state"][_LIMITS] = self
-        if path in _UNCOUNTED or (_has_credentials(scope) and not path.startswith(PUBLIC)):
+        if path in _UNCOUNTED or _is_identified_later(scope):
             return
         policy = self._logins if path in _LOGINS and scope["method"] == "POST" else self._requests
         self._count(scope, policy, _address(scope))
@@ -146,10 +160,18 @@ class RateLimits:
     def identify(self, request: Request, principal: Principal | None) -> None:
         """Count a request with credentials that were verified, or (None) were not. Raises ApiError `rate_limited`."""
         if principal is None:
-            self._count(request.scope, self._requests, _address(request.scope))
+            address = _address(request.scope)
+            if self._unverified.quota and _STANDING not in request.scope["state"]:
+                self._unverified.spend(address, now_s())
+            self._count(request.scope, self._requests, address)
             return
         policy = self._cancels if _only_cancels(request.method, request.scope["path"]) else self._requests
         self._count(request.scope, policy, principal.key_id or f"account {principal.account_id}")
+
+    def admit_stranger(self, request: Request) -> None:
+        """Refuse to look up what an address sends that sent too many wrong ones. Raises ApiError `rate_limited`."""
+        if self._unverified.quota:
+            self._unverified.foresee(_address(request.scope), now_s()).require()
 
     def _count(self, scope: Scope, policy: Policy, subject: str) -> None:
         if policy.quota and _STANDING not in scope["state"]:
@@ -164,13 +186,24 @@ def identify(request: Request, principal: Principal | None) -> None:
         limits.identify(request, principal)
 
 
+def admit_stranger(request: Request) -> None:
+    """Refuse a lookup where limits are in force; see RateLimits.admit_stranger."""
+    limits: RateLimits | None = request.scope["state"].get(_LIMITS)
+    if limits is not None:
+        limits.admit_stranger(request)
+
+
 def standing_headers(scope: Scope) -> tuple[tuple[str, str], ...]:
     """Return the headers of the answer to a request; none if it was not counted."""
     spent: Spent | None = scope["state"].get(_STANDING)
     return () if spent is None else spent.headers
 
 
-def _has_credentials(scope: Scope) -> bool:
+def _is_identified_later(scope: Scope) -> bool:
+    """Return whether a route, or the refusal of an unknown path, looks at the request's credentials."""
+    path: str = scope["path"]
+    if not path.startswith(_ROUTES) or path.startswith(PUBLIC):
+        return False
     return any(name in _CREDENTIALS for name, _ in scope["headers"])
 
 

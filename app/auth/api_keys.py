@@ -124,6 +124,10 @@ class ApiKeys:
         revoked = await self._store.get(key_id)
         return _shape(revoked or stored)
 
+    def has_seen(self, key_id: str) -> bool:
+        """Return whether a key was good when it was looked up last; nothing is looked up for it."""
+        return key_id in self._cache
+
     async def opened(self, key_id: str) -> OpenedKey | None:
         """Return a usable key, or None if it is unknown, revoked or expired."""
         now_ms = self._clock()

@@ -21,7 +21,7 @@ from app.auth.login import LoginService
 from app.auth.passwords import TEST_PROFILE, Passwords
 from app.auth.secret_box import SecretBox
 from app.auth.signatures import hmac_signature, signed_text
-from app.auth.stores import DatabaseKeyStore, DatabaseUserStore, UserStore
+from app.auth.stores import DatabaseKeyStore, DatabaseUserStore, KeyStore, UserStore
 from app.auth.tokens import AccessTokens
 from app.domain.enums import DisconnectScope, OrderStatus, OrderType, Priority, Side, TimeInForce
 from app.domain.identity import Principal, SessionKey
@@ -282,7 +282,8 @@ class Stack:
         self.standings = FakeStandings()
         self.guard = MemoryReplayGuard()
         self.tokens = AccessTokens(SECRET)
-        self.keys = ApiKeys(MemoryKeyStore() if database is None else DatabaseKeyStore(database), SecretBox(SECRET))
+        self.key_store: KeyStore = MemoryKeyStore() if database is None else DatabaseKeyStore(database)
+        self.keys = ApiKeys(self.key_store, SecretBox(SECRET))
         self.passwords = Passwords(TEST_PROFILE)
         self.users: UserStore = MemoryUserStore() if database is None else DatabaseUserStore(database)
         self.status = status_of(())

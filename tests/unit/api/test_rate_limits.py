@@ -10,6 +10,7 @@ from app.api import rate_limits
 from app.api.openapi import document
 from app.api.rate_limits import PUBLIC, Policy, Quotas, RateLimits, Spent
 from tests.unit.api.stack import ADMIN, ALICE, Stack, problem
+from tests.unit.auth.memory_stores import MemoryKeyStore
 
 QUOTAS = Quotas(requests_per_s=3, logins_per_minute=2)
 ORDER = {"symbol": "BTC-USD", "side": "buy", "type": "limit", "price": "100", "quantity": "1"}
@@ -108,6 +109,44 @@ async def test_credentials_that_are_wrong_or_not_asked_for_count_for_the_address
     assert await statuses(client, 2, "GET", "/v1/time", headers=stack.bearer()) == [200, 429]
     assert await statuses(client, 1, "GET", "/v1/account", headers=forged) == [429]
     assert await statuses(client, 1, "GET", "/nowhere") == [429]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/openapi.json", 200),
+        ("GET", "/docs", 200),
+        ("GET", "/nowhere", 404),
+        ("GET", "/v1/nowhere", 404),
+        ("PUT", "/v1/orders", 405),
+    ],
+)
+async def test_credentials_that_nobody_looks_at_count_for_the_address(
+    client: httpx2.AsyncClient, method: str, path: str, status: int
+) -> None:
+    sent = {"X-API-Key": "x"}
+    assert await statuses(client, 4, method, path, headers=sent) == [status] * 3 + [429]
+    late = await client.request(method, path, headers=sent)
+    assert (problem(late).code, told(late)[1]) == ("rate_limited", '"requests";r=0;t=1')
+
+
+async def test_too_many_unknown_keys_of_an_address_are_not_looked_up_but_seen_ones_go_on(
+    stack: Stack, client: httpx2.AsyncClient, clock: HandClock
+) -> None:
+    store, target = stack.key_store, "/v1/orders/7"
+    assert isinstance(store, MemoryKeyStore)
+    seen = await stack.key()
+    signed = stack.signed(seen, "DELETE", target)
+    assert await statuses(client, 1, "DELETE", target, headers=signed) == [200]
+    store.reads = 0
+    for number in range(8):
+        unknown = signed | {"X-API-Key": f"k{number}"}
+        assert await statuses(client, 1, "DELETE", target, headers=unknown) == [401 if number < 3 else 429]
+    assert store.reads == 3
+    assert await statuses(client, 1, "DELETE", target, headers=signed) == [200]
+    clock.now_s += 1
+    assert await statuses(client, 1, "DELETE", target, headers=signed | {"X-API-Key": "k8"}) == [401]
+    assert store.reads == 4
 
 
 def test_the_public_paths_are_those_of_the_routes_that_ask_for_no_credentials(stack: Stack) -> None:
