@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from app import metrics
-from app.errors import BusUnavailable
+from app.errors import BusUnavailable, JournalUnavailable
 from app.protocol.ports import Bus, BusEntry
 from app.stages import TIMES, Stage
 
@@ -58,7 +58,7 @@ class Publisher:
         self._wake.set()
 
     async def run(self) -> None:
-        """Publish for ever; survives a bus that is away, empty or rolled back."""
+        """Publish for ever; survives a bus that is away, empty or rolled back, and a journal that is away."""
         backoff = BACKOFF_FIRST_S
         while True:
             try:
@@ -66,8 +66,8 @@ class Publisher:
                     await self._catch_up()
                 await self._drain()
                 backoff = BACKOFF_FIRST_S
-            except BusUnavailable as error:
-                log.warning("bus_unavailable", reason=str(error))
+            except (BusUnavailable, JournalUnavailable) as error:
+                log.warning("not_published", reason=str(error))
                 self.fault = str(error)
                 metrics.BUS_LAG_COMMANDS.set(self._head_seq - max(self._published, 0))
                 self._published = -1
