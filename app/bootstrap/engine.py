@@ -48,6 +48,9 @@ GENESIS_EPOCH = 1
 CHECKPOINT_AFTER_REPLAY = 100_000
 """A leader that replayed more commands writes a checkpoint before it accepts."""
 
+REPUBLISH_BYTES_MAX = 8 << 20
+"""Of rows that are read for the bus at once: they are decoded beside the loop, which must not wait long."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -178,7 +181,7 @@ async def _lead(
     epoch = state.epoch or GENESIS_EPOCH
     async with open_bus(settings, epoch) as bus:
         await _require_own_bus(bus, epoch, state.sequence)
-        publisher = Publisher(bus, _entries_of(journal), state.sequence)
+        publisher = Publisher(bus, _entries_of(followed), state.sequence)
         store = QuarantineStore(asyncpg_dsn(settings.database_url), settings.shard)
         sequencer = GuardedSequencer(
             store=store,
@@ -233,7 +236,8 @@ async def _require_own_bus(bus: RedisBus, epoch: int, head_seq: int) -> None:
 
 def _entries_of(journal: Journal) -> Callable[[int, int], Awaitable[list[BusEntry]]]:
     async def entries(after: int, limit: int) -> list[BusEntry]:
-        return [bus_entry(row) for row in await journal.rows(max(after, 0), limit)]
+        rows = await journal.rows(max(after, 0), limit, bytes_max=REPUBLISH_BYTES_MAX)
+        return [bus_entry(row) for row in rows]
 
     return entries
 

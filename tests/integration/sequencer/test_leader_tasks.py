@@ -8,12 +8,15 @@ import pytest
 
 from app.bootstrap import engine as role
 from app.bootstrap.startup import EXIT_LOST, EXIT_OK
+from app.bus.redis import RedisBus
 from app.config import Settings
+from app.domain.commands import CreateAccount
 from app.sequencer import supervision
 from app.sequencer.leases import Leases
 from app.sequencer.publisher import Publisher
+from app.storage.journal import Journal, JournalRow
 from tests.database_roles import as_role
-from tests.engine_process import role_environment
+from tests.engine_process import linked, role_environment
 
 
 @pytest.fixture
@@ -62,3 +65,31 @@ async def test_a_leader_that_is_told_to_stop_ends_well(settings: Settings, monke
 
     monkeypatch.setattr(role, "run_beside", stopped_while_leading)
     assert await run(settings, stop, monkeypatch) == EXIT_OK
+
+
+async def test_a_journal_that_is_slow_to_read_for_the_bus_keeps_no_command_waiting(
+    settings: Settings, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, reading = Journal.rows, asyncio.Event()
+
+    async def slow_for_the_bus(journal: Journal, after: int, limit: int, **bounds: int) -> list[JournalRow]:
+        task = asyncio.current_task()
+        if task is not None and task.get_name() == "publisher":
+            reading.set()
+            await journal._answer(lambda connection: connection.execute("SELECT pg_sleep(60)"))
+        return await read(journal, after, limit, **bounds)
+
+    async def lost_everything(_: RedisBus) -> int:
+        return 0
+
+    monkeypatch.setattr(Journal, "rows", slow_for_the_bus)
+    monkeypatch.setattr(RedisBus, "last_seq", lost_everything)
+    for _ in range(2):
+        stop = asyncio.Event()
+        leading = asyncio.create_task(run(settings, stop, monkeypatch))
+        async with linked(database_url, shard=settings.shard) as link:
+            # The second leader starts at a head that the bus does not have.
+            assert (await link.submit(CreateAccount("a"))).account_id is not None
+        stop.set()
+        assert await leading == EXIT_OK
+    assert reading.is_set()
