@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.bus.memory import MemoryBus
-from app.errors import JournalUnavailable
+from app.errors import BusUnavailable, JournalUnavailable
 from app.protocol.ports import BusEntry
 from app.sequencer import publisher
 from app.sequencer.publisher import Publisher
@@ -27,6 +27,17 @@ class JournalOfEntries:
         if self.faults:
             raise self.faults.pop()
         return [entry for entry in self.entries if entry.last_seq > sequence][:limit]
+
+
+class BusAway(MemoryBus):
+    """Takes nothing until it is back."""
+
+    is_away = True
+
+    async def last_seq(self) -> int:
+        if self.is_away:
+            raise BusUnavailable("away for the test")
+        return await super().last_seq()
 
 
 async def published(bus: MemoryBus, last_seq: int) -> list[int]:
@@ -52,6 +63,34 @@ async def test_a_journal_that_gives_up_while_the_bus_catches_up_is_asked_again(
         journal.entries.append(entry_at(4))
         publishing.offer(entry_at(4))
         assert await published(bus, 4) == [1, 2, 3, 4]
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_waits_for_a_bus_that_is_away_is_bounded_in_bytes_and_is_published_from_the_journal_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(publisher, "BACKOFF_FIRST_S", 0.01)
+    bus, journal = BusAway(), JournalOfEntries()
+    publishing = Publisher(bus, journal.after, head_seq=0)
+    running = asyncio.create_task(publishing.run())
+    size = publisher.BACKLOG_BYTES_MAX // 8
+    most = 0
+    try:
+        for sequence in range(1, 30):
+            journal.entries.append(entry_at(sequence, size))
+            publishing.offer(journal.entries[-1])
+            most = max(most, sum(len(entry.body) for entry, _ in publishing._backlog))
+            await asyncio.sleep(0)
+        bus.is_away = False
+        assert most == publisher.BACKLOG_BYTES_MAX
+        assert await published(bus, 29) == list(range(1, 30))
+        # What left the backlog makes room in it.
+        for sequence in range(30, 60):
+            publishing.offer(entry_at(sequence, size))
+            await published(bus, sequence)
+        assert await published(bus, 59) == list(range(1, 60))
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
