@@ -37,7 +37,7 @@ from app.sequencer.modes import LeaderModes
 from app.sequencer.publisher import Publisher
 from app.sequencer.quarantine import CRASHES_MAX, EngineCrashed, GuardedSequencer
 from app.sequencer.recovery import Recovered, save_checkpoint
-from app.sequencer.sequencer import Sequencer
+from app.sequencer.supervision import TaskEnded, end_all, run_beside
 from app.stages import TIMES, Stage
 from app.storage.database import asyncpg_dsn, create_database_engine
 from app.storage.journal import Journal, JournalRow
@@ -47,6 +47,9 @@ from app.storage.quarantine import QuarantineStore
 GENESIS_EPOCH = 1
 CHECKPOINT_AFTER_REPLAY = 100_000
 """A leader that replayed more commands writes a checkpoint before it accepts."""
+
+REPUBLISH_BYTES_MAX = 8 << 20
+"""Of rows that are read for the bus at once: they are decoded beside the loop, which must not wait long."""
 
 log = structlog.get_logger(__name__)
 
@@ -92,10 +95,8 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
         except JournalDamaged as error:
             raise StartupError(str(error)) from error
         log.info("recovered", head_seq=head.head_seq, replayed=recovered.replayed)
-        holding = asyncio.create_task(keep_lock(lock))
+        holding = asyncio.create_task(keep_lock(lock), name="keep_lock")
         stack.callback(holding.cancel)
-        making_room = asyncio.create_task(keep_room(followed))
-        stack.callback(making_room.cancel)
         if recovered.replayed > CHECKPOINT_AFTER_REPLAY:
             await save_checkpoint(database, settings.shard, recovered)
         # What was restored and followed since the start.
@@ -103,9 +104,18 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
         modes = _modes(settings, _silence_s(elected, recovered, clock))
         try:
             led = await _lead(
-                settings, journal, recovered, modes=modes, term=head.term, clock=clock, sock=sock, stop=stop
+                settings,
+                journal,
+                followed,
+                recovered,
+                modes=modes,
+                term=head.term,
+                clock=clock,
+                sock=sock,
+                stop=stop,
+                holding=holding,
             )
-        except (Fenced, JournalUnavailable, JournalDamaged, EngineCrashed) as error:
+        except (Fenced, JournalUnavailable, JournalDamaged, EngineCrashed, TaskEnded) as error:
             log.error("leadership_lost", reason=str(error))
             return EXIT_LOST
         await save_checkpoint(database, settings.shard, led)
@@ -152,6 +162,7 @@ async def _stand_by(follower: Follower, election: Coroutine[Any, Any, Elected], 
 async def _lead(
     settings: Settings,
     journal: Journal,
+    followed: Journal,
     recovered: Recovered,
     *,
     modes: LeaderModes,
@@ -159,13 +170,18 @@ async def _lead(
     clock: LeaderClock,
     sock: socket.socket,
     stop: asyncio.Event,
+    holding: "asyncio.Task[None]",
 ) -> Recovered:
-    """Serve commands until stopped and commit what was taken; returns the engine at its committed head."""
+    """Serve commands until stopped and commit what was taken; returns the engine at its committed head.
+
+    What need not be fast asks `followed`: on the leader's own connection it would keep commits waiting. Raises
+    TaskEnded too, when one of the tasks beside the loop, or `holding`, which keeps the lock, ends by itself.
+    """
     state = recovered.engine.state
     epoch = state.epoch or GENESIS_EPOCH
     async with open_bus(settings, epoch) as bus:
         await _require_own_bus(bus, epoch, state.sequence)
-        publisher = Publisher(bus, _entries_of(journal), state.sequence)
+        publisher = Publisher(bus, _entries_of(followed), state.sequence)
         store = QuarantineStore(asyncpg_dsn(settings.database_url), settings.shard)
         sequencer = GuardedSequencer(
             store=store,
@@ -188,27 +204,20 @@ async def _lead(
         watcher = LeaderLock(asyncpg_dsn(settings.database_url), settings.shard)
         paths = [path for path in settings.disk_paths.split(",") if path]
         helpers = [
-            asyncio.create_task(publisher.run()),
-            asyncio.create_task(_stop_when(stop, sequencer)),
-            asyncio.create_task(leases.run()),
-            asyncio.create_task(watch_leader(modes, publisher, watcher, paths, server.tell_all)),
+            asyncio.create_task(keep_room(followed), name="keep_room"),
+            asyncio.create_task(publisher.run(), name="publisher"),
+            asyncio.create_task(leases.run(), name="leases"),
+            asyncio.create_task(watch_leader(modes, publisher, watcher, paths, server.tell_all), name="leader_watch"),
         ]
         await server.start(sock)
         try:
-            await sequencer.run()
+            await run_beside(sequencer, [*helpers, holding], stop)
         finally:
             await server.stop()
-            for task in helpers:
-                task.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            await end_all(helpers)
             await store.close()
             await watcher.close()
         return Recovered(recovered.engine, sequencer.head_hash, 0)
-
-
-async def _stop_when(stop: asyncio.Event, sequencer: Sequencer) -> None:
-    await stop.wait()
-    sequencer.stop()
 
 
 async def _require_own_bus(bus: RedisBus, epoch: int, head_seq: int) -> None:
@@ -227,7 +236,8 @@ async def _require_own_bus(bus: RedisBus, epoch: int, head_seq: int) -> None:
 
 def _entries_of(journal: Journal) -> Callable[[int, int], Awaitable[list[BusEntry]]]:
     async def entries(after: int, limit: int) -> list[BusEntry]:
-        return [bus_entry(row) for row in await journal.rows(max(after, 0), limit)]
+        rows = await journal.rows(max(after, 0), limit, bytes_max=REPUBLISH_BYTES_MAX)
+        return [bus_entry(row) for row in rows]
 
     return entries
 

@@ -15,6 +15,7 @@ from app.errors import JournalUnavailable
 from app.protocol.modes import RANK, Part
 from app.sequencer.modes import LeaderModes
 from app.sequencer.publisher import Publisher
+from app.sequencer.supervision import end_all
 from app.storage.leader_lock import LeaderLock
 
 LOOK_S = 0.25
@@ -30,16 +31,17 @@ async def watch_leader(
     """Judge until canceled; `tell` is called after each change. Without paths the database's folder is measured."""
     asking = asyncio.create_task(_ask_for_ever(modes, server, paths))
     try:
-        while True:
+        while not asking.done():
             modes.bus_fault = publisher.fault
             if modes.evaluate():
                 log.warning("mode", mode=modes.mode.value, reasons=[finding.text for finding in modes.findings])
                 tell()
             show(modes)
             await asyncio.sleep(LOOK_S)
+        # It asks for ever: what ended it is raised here.
+        asking.result()
     finally:
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
+        await end_all([asking])
 
 
 def show(modes: LeaderModes) -> None:

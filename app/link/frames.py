@@ -161,7 +161,10 @@ class EngineStatus(msgspec.Struct, frozen=True, array_like=True):
     engine_seq: int
     state_hash: str
     state_hash_seq: int
-    """Sequence of the state hash: the same, unless hashing a large state again so soon would stop trading."""
+    """Sequence of the state hash: the same, unless hashing a large state would stop trading.
+
+    -1, and the hash empty, while the state was too large ever since this leader began.
+    """
     engine_version: int
     build: str
     mode: str

@@ -172,7 +172,9 @@ class LeaderModes:
 
     def _bus(self) -> Finding | None:
         if self.bus_fault is not None:
-            return Finding(Part.REDIS, Mode.DEGRADED, "Redis does not answer the engine: streams come from the journal")
+            return Finding(
+                Part.REDIS, Mode.DEGRADED, "the engine cannot publish to Redis: streams come from the journal"
+            )
         return None
 
 

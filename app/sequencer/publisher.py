@@ -13,12 +13,13 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from app import metrics
-from app.errors import BusUnavailable
+from app.errors import BusUnavailable, JournalUnavailable
 from app.protocol.ports import Bus, BusEntry
 from app.stages import TIMES, Stage
 
 BACKLOG_MAX = 10_000
-"""Committed batches waiting for the bus; beyond it they are read back from the journal instead."""
+BACKLOG_BYTES_MAX = 32 << 20
+"""Committed batches waiting for the bus, and their bytes; beyond either they are read back from the journal."""
 PUBLISH_ENTRIES_MAX = 256
 REPUBLISH_ROWS = 500
 TRIM_KEEP = 200_000
@@ -41,6 +42,7 @@ class Publisher:
         self._entries = entries
         self._backlog: deque[tuple[BusEntry, float]] = deque()
         """Entries, and when they came on the monotonic clock."""
+        self._backlog_bytes = 0
         self._wake = asyncio.Event()
         self._head_seq = head_seq
         self._published = -1
@@ -51,14 +53,17 @@ class Publisher:
     def offer(self, entry: BusEntry) -> None:
         """Take a committed batch; never waits."""
         self._head_seq = entry.last_seq
-        if len(self._backlog) >= BACKLOG_MAX:
+        size = len(entry.body)
+        if len(self._backlog) >= BACKLOG_MAX or self._backlog_bytes + size > BACKLOG_BYTES_MAX:
             self._backlog.clear()
+            self._backlog_bytes = 0
             self._published = -1
         self._backlog.append((entry, time.monotonic()))
+        self._backlog_bytes += size
         self._wake.set()
 
     async def run(self) -> None:
-        """Publish for ever; survives a bus that is away, empty or rolled back."""
+        """Publish for ever; survives a bus that is away, empty or rolled back, and a journal that is away."""
         backoff = BACKOFF_FIRST_S
         while True:
             try:
@@ -66,8 +71,8 @@ class Publisher:
                     await self._catch_up()
                 await self._drain()
                 backoff = BACKOFF_FIRST_S
-            except BusUnavailable as error:
-                log.warning("bus_unavailable", reason=str(error))
+            except (BusUnavailable, JournalUnavailable) as error:
+                log.warning("not_published", reason=str(error))
                 self.fault = str(error)
                 metrics.BUS_LAG_COMMANDS.set(self._head_seq - max(self._published, 0))
                 self._published = -1
@@ -94,6 +99,7 @@ class Publisher:
         offered: list[float] = []
         while self._backlog and len(entries) < PUBLISH_ENTRIES_MAX:
             entry, at = self._backlog.popleft()
+            self._backlog_bytes -= len(entry.body)
             if entry.last_seq > self._published:
                 entries.append(entry)
                 offered.append(at)

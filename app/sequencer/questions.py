@@ -18,6 +18,11 @@ from app.link.server import Connection, refusal
 HASH_FREE_S = 0.1
 """A state hash that takes more of the processor stops trading noticeably: it is made at most every HASH_EVERY_S."""
 HASH_EVERY_S = 60.0
+HASH_MAX_S = 0.3
+"""A state hash that would take more is not made: a leader that stands still for long is taken for dead."""
+ORDER_HASH_S = 5e-6
+ACCOUNT_HASH_S = 8e-6
+"""What an order, open or remembered, and an account with its balances add to a state hash, about."""
 STANDINGS_WAITING_MAX = 1_000
 STANDINGS_AT_ONCE = 20
 """Questions about accounts that are looked into between two batches."""
@@ -26,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 
 class HashedState(NamedTuple):
-    """The state hash at a sequence, and what it cost."""
+    """The state hash at a sequence, and what it cost; sequence -1 and no bytes before the first."""
 
     sequence: int
     state_hash: bytes
@@ -76,9 +81,11 @@ class Questions:
         return Readings(status, self._hashed, standings)
 
     def _hash(self, engine: Engine) -> None:
-        """Hash the state, unless that is expensive and was done a moment ago."""
+        """Hash the state, unless that is expensive and was done a moment ago, or is too expensive altogether."""
         now, sequence = time.monotonic(), engine.state.sequence
         known = self._hashed
+        if len(engine.state.orders) * ORDER_HASH_S + len(engine.state.accounts) * ACCOUNT_HASH_S > HASH_MAX_S:
+            return
         if known.sequence != sequence and (known.seconds < HASH_FREE_S or now - known.at > HASH_EVERY_S):
             began = time.thread_time()
             state_hash = engine.state_hash()

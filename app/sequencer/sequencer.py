@@ -270,7 +270,8 @@ class Sequencer:
         while queue and not self._full:
             item = queue.popleft()
             now = now_s()
-            if now > item.deadline:
+            # The first of a batch is taken: what was begun for it gets a row.
+            if now > item.deadline and commands:
                 self._refuse_late(item)
                 continue
             waited += now - item.received
@@ -294,7 +295,12 @@ class Sequencer:
             self._queue.worked(applied, seconds)
 
     def _begin(self) -> None:
-        """Open a batch if there is something for it; a Tick that is due stands at its head."""
+        """Open a batch if there is something for it; a Tick that is due stands at its head.
+
+        That moves the engine's time, so whatever comes first must not be late: only a row makes a replay do the same.
+        """
+        while self._queue and time.monotonic() > self._queue[0].deadline:
+            self._refuse_late(self._queue.popleft())
         now_ns, deadline = self._now_ns(), self._engine.next_deadline
         is_due = deadline is not None and deadline <= now_ns and not self._stopping
         if not self._queue and not is_due:

@@ -102,8 +102,9 @@ class Leader:
         self.journal, self.publisher, self.replica = HandJournal(), HandPublisher(), HandConnection()
         self.modes = leader_modes or modes.LeaderModes()
         self.clock = HandClock()
+        self.engine = Engine()
         self.sequencer = Sequencer(
-            engine=Engine(),
+            engine=self.engine,
             journal=cast(Journal, self.journal),
             head_hash=GENESIS_HASH,
             clock=cast(LeaderClock, self.clock),

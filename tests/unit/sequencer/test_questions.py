@@ -1,5 +1,6 @@
 """What replicas ask the leader: told once it is committed, a few at a time, and never at the cost of trading."""
 
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -35,6 +36,42 @@ async def test_status_is_of_a_committed_sequence_and_an_expensive_hash_is_not_ma
     third = await status(leader)
     assert third.state_hash_seq == 2
     assert third.state_hash != first.state_hash
+
+
+async def test_a_state_whose_hash_would_stop_the_leader_is_not_hashed_and_the_newest_known_hash_is_told(
+    leader: Leader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[int] = []
+
+    def count_hash() -> bytes:
+        hashed.append(leader.engine.state.sequence)
+        return b"\x01"
+
+    monkeypatch.setattr(leader.engine, "state_hash", count_hash)
+    monkeypatch.setattr(questions, "HASH_EVERY_S", -1.0)
+    orders = int(questions.HASH_MAX_S / questions.ORDER_HASH_S)
+    large = SimpleNamespace(sequence=7, orders=range(orders + 1), accounts=())
+    with monkeypatch.context() as grown:
+        grown.setattr(leader.engine, "state", large)
+        first = questions.Questions()
+        first.ask_status(1, cast(Connection, leader.replica))
+        assert first.look(leader.engine, 0).hashed[:2] == (-1, b"")
+        many_accounts = SimpleNamespace(sequence=7, orders=(), accounts=range(orders + 1))
+        grown.setattr(leader.engine, "state", many_accounts)
+        first.ask_status(2, cast(Connection, leader.replica))
+        assert first.look(leader.engine, 0).hashed[:2] == (-1, b"")
+    assert hashed == []
+    leader.submit(CreateAccount("a"))
+    await settle()
+    await leader.commit()
+    told = await status(leader)
+    assert (told.state_hash, told.state_hash_seq, hashed) == ("01", 1, [1])
+    monkeypatch.setattr(questions, "HASH_MAX_S", 0.0)
+    leader.submit(CreateAccount("b"))
+    await settle()
+    await leader.commit()
+    later = await status(leader)
+    assert (later.engine_seq, later.state_hash, later.state_hash_seq, hashed) == (2, "01", 1, [1])
 
 
 def ask(leader: Leader, request_id: int, account_id: int) -> None:

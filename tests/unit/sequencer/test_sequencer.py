@@ -1,6 +1,8 @@
 """The leader's loop with a hand-driven journal: what is visible when, and what is refused."""
 
 import asyncio
+import time
+from types import SimpleNamespace
 from typing import cast
 
 import msgspec
@@ -24,7 +26,7 @@ from app.link.frames import (
 )
 from app.link.server import Connection
 from app.protocol.records import decode_batch, decode_command
-from app.sequencer import modes
+from app.sequencer import modes, sequencer
 from app.sequencer.queue import CANCEL_RESERVE, QUEUE_COMMANDS_MAX
 from app.sequencer.sequencer import BEAT_IDLE_S
 from app.storage.journal import JournalRow
@@ -109,6 +111,37 @@ async def test_a_command_past_its_deadline_is_not_sequenced(leader: Leader) -> N
     await leader.commit()
     assert leader.refusals() == {late: "deadline_exceeded"}
     assert leader.answers()[in_time].engine_seq == 1
+
+
+async def test_what_is_refused_as_late_leaves_the_state_as_the_last_row_did(leader: Leader) -> None:
+    for command in MARKET:
+        leader.submit(command)
+    await settle()
+    await leader.commit()
+    state_hash = leader.engine.state_hash()
+    leader.clock.time_ns += 1_000_000_000
+    late = [leader.submit(order_of(f"order {number}"), deadline_ms=-1) for number in range(3)]
+    await settle()
+    assert leader.refusals() == dict.fromkeys(late, "deadline_exceeded")
+    assert (len(leader.journal.rows), leader.engine.state_hash()) == (1, state_hash)
+
+
+async def test_a_batch_that_was_opened_for_a_command_takes_it_however_long_that_took(
+    leader: Leader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, late_by = leader.engine.begin, [0.0]
+
+    def slowly(timestamp_ns: int) -> None:
+        begin(timestamp_ns)
+        late_by.append(60.0)
+
+    monkeypatch.setattr(leader.engine, "begin", slowly)
+    monkeypatch.setattr(sequencer, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + late_by[-1]))
+    taken, late = (leader.submit(CreateAccount(name)) for name in ("a", "b"))
+    await settle()
+    await leader.commit()
+    assert leader.answers()[taken].engine_seq == 1
+    assert leader.refusals() == {late: "deadline_exceeded"}
 
 
 async def test_a_commit_that_hangs_stops_new_commands(leader: Leader, monkeypatch: pytest.MonkeyPatch) -> None:
