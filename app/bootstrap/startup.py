@@ -17,7 +17,7 @@ from app.storage.journal import Journal
 
 EXIT_OK = 0
 EXIT_LOST = 4
-"""The leader lost its journal or its term: start it again, it replays."""
+"""The leader lost its journal or its term, or a replica a part of itself: start it again."""
 STARTUP_PATIENCE_S = 2.0
 
 

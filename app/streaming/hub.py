@@ -100,7 +100,8 @@ class Hub:
         self._lag_ms = 0
         self._stale_text: str | None = None
         self._status = StatusChannel(now_ns)
-        self._tasks: list[asyncio.Task[None]] = []
+        self.tasks: tuple[asyncio.Task[None], ...] = ()
+        """What runs from `start` to `stop`: without any of it the replica shows a state that stands still."""
         self._reseeding: asyncio.Task[None] | None = None
 
     # ---- life --------------------------------------------------------------------------------
@@ -114,7 +115,10 @@ class Hub:
         except Exception as fault:
             # Drivers have exceptions of their own; none of them is worth more than this one line.
             raise StartupError(f"journal and instruments cannot be read: {fault!r}") from fault
-        self._tasks = [asyncio.create_task(self._feed.run()), asyncio.create_task(self._tick_for_ever())]
+        self.tasks = (
+            asyncio.create_task(self._feed.run(), name="feed"),
+            asyncio.create_task(self._tick_for_ever(), name="tick"),
+        )
 
     async def drain(self, *, timeout_s: float) -> None:
         """Send every session away and wait until they are gone, at most `timeout_s`."""
@@ -131,7 +135,7 @@ class Hub:
 
     async def stop(self) -> None:
         """End all tasks and let go of the bus."""
-        tasks = [*self._tasks, *([self._reseeding] if self._reseeding else [])]
+        tasks = [*self.tasks, *([self._reseeding] if self._reseeding else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -216,12 +220,20 @@ class Hub:
             market.start_over("resync")
 
     def _deliver(self, streams: set[PrivateStream], blob: bytes, timestamp_ns: int) -> None:
-        events = [EventFrames(AccountEvent(event, timestamp_ns), self.instruments) for event in decode_private(blob)]
+        try:
+            events = [
+                EventFrames(AccountEvent(event, timestamp_ns), self.instruments) for event in decode_private(blob)
+            ]
+        except Exception:
+            # As with markets: the others go on, this account's sessions fetch what they missed.
+            _log.exception("the events of an account cannot be read")
+            for stream in tuple(streams):
+                stream.recover()
+            return
         for stream in tuple(streams):
             try:
                 stream.deliver(events)
             except Exception:
-                # As with markets: the others go on, this one fetches what it missed.
                 _log.exception("delivering to a session of account %d failed", stream.account_id)
                 stream.recover()
 

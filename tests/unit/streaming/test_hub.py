@@ -6,6 +6,7 @@ import random
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from app.errors import ApiError, StartupError
 from app.protocol.ports import BusEntry
@@ -15,7 +16,7 @@ from app.streaming import hub as hub_module
 from app.streaming import sources as sources_module
 from tests.unit.streaming.client import Replica, replica_of, until
 from tests.unit.streaming.client_book import ClientBook, change_at_random, follow, truth
-from tests.unit.streaming.exchange import ALICE, SYMBOL, Exchange
+from tests.unit.streaming.exchange import ALICE, BOB, SYMBOL, Exchange
 
 BOOK = f"orderbook:{SYMBOL}"
 TICKER = f"ticker:{SYMBOL}"
@@ -232,6 +233,26 @@ async def test_defect_in_one_symbol_leaves_the_others_alone() -> None:
         frames = await client.until(lambda frame: frame["type"] == "snapshot")
         assert frames[-1]["channel"] == BOOK
         assert [frame["channel"] for frame in frames if frame["type"] == "delta"] == ["orderbook:ETH-USD"]
+
+
+async def test_events_of_an_account_that_cannot_be_read_are_fetched_and_leave_the_others_alone() -> None:
+    exchange = Exchange()
+    async with replica_of(exchange) as replica:
+        alice, bob = await replica.client_of("alice"), await replica.client_of("bob")
+        for client in (alice, bob):
+            await client.subscribe("orders")
+            await client.next("snapshot", "orders")
+        exchange.bus.is_losing = True
+        order = exchange.place(ALICE)
+        record = exchange.rows[-1]
+        exchange.bus.is_losing = False
+        of_another_build = replace(record, accounts=[(ALICE, encode([["of_another_build", 1]]))], commands=[])
+        await exchange.bus.publish([BusEntry(record.first_seq, record.last_seq, encode(of_another_build))])
+        exchange.place(BOB)
+        assert (await bob.next("event", "orders"))["account_seq"] == 1
+        shown = await alice.next("event", "orders")
+        assert (shown["account_seq"], shown["order"]["order_id"]) == (1, str(order.order_id))
+        assert not any(task.done() for task in replica.hub.tasks)
 
 
 async def test_stale_replica_says_so_to_everybody_and_to_newcomers(monkeypatch: pytest.MonkeyPatch) -> None:
