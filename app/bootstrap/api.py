@@ -55,6 +55,8 @@ from app.streaming.limits import SessionLimits
 DRAIN_S = 1.0
 GRACEFUL_SHUTDOWN_S = 5
 LEADER_WAIT_S = 1.0
+JOURNAL_PATIENCE_S = 1.0
+"""A question to the journal fails soon: whoever asked has another way, or asks again."""
 REDIS_TIMEOUT_S = 1.0
 
 log = structlog.get_logger(__name__)
@@ -68,7 +70,7 @@ async def run_api(settings: Settings, *, announce: Callable[[str], None]) -> int
     await require_redis(settings.redis_url)
     async with AsyncExitStack() as stack:
         stack.callback(sock.close)
-        journal = await open_journal(settings)
+        journal = await open_journal(settings, give_up_s=JOURNAL_PATIENCE_S)
         stack.push_async_callback(journal.close)
         breakers = {part: Breaker(part.value) for part in (Part.DATABASE, Part.REDIS, Part.ENGINE)}
         database = create_database_engine(

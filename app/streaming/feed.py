@@ -25,6 +25,8 @@ LAGGING_BLOCK_MS = 50
 POLL_S = 0.05
 """Pause between looks into the journal while the bus is down, and between attempts while both are."""
 STALE_AFTER_S = 2.0
+QUIET_LOOK_S = 0.5
+"""How long the journal is waited for while the bus is quiet: meanwhile nothing that comes there is read."""
 SLICE_S = 0.002
 """Work at most this long before other tasks get their turn."""
 
@@ -46,7 +48,7 @@ class FeedSink(Protocol):
 
 
 class Feed:
-    """The follower. `run` it in a task after `start`."""
+    """The follower. `run` it in a task after `start_at`, and `check_stale` now and then in another."""
 
     def __init__(self, *, open_bus: Callable[[int], Bus], epoch: int, sources: Sources, sink: FeedSink) -> None:
         self.applied_seq = 0
@@ -71,6 +73,8 @@ class Feed:
 
     async def run(self) -> None:
         """Follow until canceled."""
+        # What came before, a start that waited for its instruments, was no silence.
+        self._heard()
         bus_epoch = self._epoch
         while True:
             if bus_epoch != self._epoch:
@@ -90,7 +94,14 @@ class Feed:
                     await self._take(entry)
             else:
                 # Quiet, or a bus that has lost its publisher: only the journal knows.
-                self._block_ms = LAGGING_BLOCK_MS if await self._catch_up() else BLOCK_MS
+                is_behind = await self._is_behind() and await self._catch_up()
+                self._block_ms = LAGGING_BLOCK_MS if is_behind else BLOCK_MS
+
+    def check_stale(self) -> None:
+        """Judge whether bus and journal are lost: not `run`'s work, which may be waiting for either of them."""
+        if not self._is_stale and time.monotonic() - self._heard_s > STALE_AFTER_S:
+            self._is_stale = True
+            self._sink.stale(True)
 
     async def close(self) -> None:
         """Let go of the bus; `run` was canceled before."""
@@ -123,8 +134,12 @@ class Feed:
         while self.applied_seq < upto:
             await self._catch_up()
             if self.applied_seq < upto:
-                self._check_stale()
                 await asyncio.sleep(POLL_S)
+
+    async def _is_behind(self) -> bool:
+        """Say whether the journal, if it answers soon, has more than was applied."""
+        head_seq = await self._ask(self._sources.journal_head(), within_s=QUIET_LOOK_S)
+        return head_seq is not None and head_seq > self.applied_seq
 
     async def _catch_up(self) -> bool:
         """Apply what the journal has beyond the position; says whether that was anything."""
@@ -150,10 +165,11 @@ class Feed:
             self._sink.jump(head_seq)
         return self.applied_seq > before
 
-    async def _ask(self, answer: Awaitable[T]) -> T | None:
+    async def _ask(self, answer: Awaitable[T], *, within_s: float | None = None) -> T | None:
         """Return the journal's answer, or None when it cannot be read."""
         try:
-            found = await answer
+            async with asyncio.timeout(within_s):
+                found = await answer
         except Exception as fault:
             # Drivers have exceptions of their own; whatever it was, the journal is asked again.
             if not self._journal_is_down:
@@ -171,7 +187,6 @@ class Feed:
             try:
                 while not probe.done():
                     await self._catch_up()
-                    self._check_stale()
                     await asyncio.wait([probe], timeout=POLL_S)
                 if probe.exception() is None:
                     return
@@ -184,11 +199,6 @@ class Feed:
         if self._is_stale:
             self._is_stale = False
             self._sink.stale(False)
-
-    def _check_stale(self) -> None:
-        if not self._is_stale and time.monotonic() - self._heard_s > STALE_AFTER_S:
-            self._is_stale = True
-            self._sink.stale(True)
 
     async def _close_bus(self) -> None:
         try:

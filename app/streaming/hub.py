@@ -283,6 +283,7 @@ class Hub:
                 _log.exception("a tick failed")
 
     async def _tick(self) -> None:
+        self._feed.check_stale()
         now_ns = self._now_ns()
         for market in tuple(self._markets.values()):
             market.advance(now_ns)

@@ -257,6 +257,7 @@ async def test_events_of_an_account_that_cannot_be_read_are_fetched_and_leave_th
 
 async def test_stale_replica_says_so_to_everybody_and_to_newcomers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "STALE_AFTER_S", 0.05)
+    monkeypatch.setattr(hub_module, "TICK_S", 0.02)
     exchange = Exchange()
     async with replica_of(exchange) as replica:
         client = replica.client()
