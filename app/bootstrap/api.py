@@ -92,7 +92,6 @@ async def run_api(settings: Settings, *, announce: Callable[[str], None]) -> int
             open_bus=lambda epoch: RedisBus(settings.redis_url, stream_key(settings.shard, epoch)),
             sources=storage_sources(database, journal, settings.shard),
             book_source=link,
-            epoch=max(link.epoch, 1),
         )
         await hub.start()
         stack.push_async_callback(hub.stop)

@@ -33,6 +33,7 @@ from app.streaming.sources import AccountEvent, Sources, rows_between
 from app.streaming.status_channel import StatusChannel
 
 GENESIS_EPOCH = 1
+"""The epoch before the first has begun: its stream is the one that the first leader will write."""
 MIN_SEQ_WAIT_S = 2.0
 TICK_S = 1.0
 """Period of heartbeats and of everything that only time changes."""
@@ -75,15 +76,13 @@ class Hub:
         open_bus: Callable[[int], Bus],
         sources: Sources,
         book_source: BookSource,
-        epoch: int = GENESIS_EPOCH,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.sources = sources
         self.instruments = Catalog()
         self.is_draining = False
         self._now_ns = now_ns
-        self._feed = Feed(open_bus=open_bus, epoch=epoch, sources=sources, sink=self)
-        self._epoch = epoch
+        self._feed = Feed(open_bus=open_bus, sources=sources, sink=self)
         self._context = MarketContext(
             book_source=book_source,
             sources=sources,
@@ -196,8 +195,7 @@ class Hub:
         events = decode_system(record.system)
         self.instruments.apply(events)
         for event in events:
-            if isinstance(event, EpochStarted) and event.epoch != self._epoch:
-                self._epoch = event.epoch
+            if isinstance(event, EpochStarted) and event.epoch != self._feed.epoch:
                 self._feed.start_epoch(event.epoch)
                 for market in self._markets.values():
                     market.start_over("epoch")
@@ -248,6 +246,7 @@ class Hub:
                 catalog.apply(decode_system(row.system))
             position = applied
         self.instruments.replace(catalog)
+        self._feed.start_epoch(max(catalog.epoch, GENESIS_EPOCH))
 
     async def _seed_catalog_in_time(self) -> None:
         """Seed, waiting for a projection that is too far behind to be completed from the journal."""

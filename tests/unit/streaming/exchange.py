@@ -329,13 +329,16 @@ class Exchange:
         await asyncio.sleep(0)
         instruments: dict[str, Instrument] = {}
         scales: dict[str, int] = {}
+        epoch = 0
         for row in self._projected_rows():
             for event in decode_system(row.system):
                 if isinstance(event, InstrumentListed):
                     instruments[event.instrument.symbol] = event.instrument
                 elif isinstance(event, AssetCreated):
                     scales[event.asset] = event.scale
-        return CatalogSeed(self._cursor, list(instruments.values()), scales)
+                elif isinstance(event, EpochStarted):
+                    epoch = event.epoch
+        return CatalogSeed(self._cursor, list(instruments.values()), scales, epoch)
 
     async def _market_seed(self, symbol: str) -> MarketSeed:
         prints: list[TradePrint] = []

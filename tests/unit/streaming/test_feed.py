@@ -51,8 +51,9 @@ async def tick(feed: Feed) -> None:
 @asynccontextmanager
 async def following(exchange: Exchange) -> AsyncIterator[Log]:
     log = Log(exchange.head)
-    feed = Feed(open_bus=exchange.open_bus, epoch=exchange.epoch, sources=exchange.sources(), sink=log)
+    feed = Feed(open_bus=exchange.open_bus, sources=exchange.sources(), sink=log)
     feed.start_at(exchange.head)
+    feed.start_epoch(exchange.epoch)
     running, ticking = asyncio.create_task(feed.run()), asyncio.create_task(tick(feed))
     try:
         yield log
@@ -251,8 +252,9 @@ async def test_rows_that_are_archived_are_jumped_over() -> None:
 async def test_new_epoch_is_followed_on_its_own_stream() -> None:
     exchange = Exchange()
     log = Log(exchange.head)
-    feed = Feed(open_bus=exchange.open_bus, epoch=1, sources=exchange.sources(), sink=log)
+    feed = Feed(open_bus=exchange.open_bus, sources=exchange.sources(), sink=log)
     feed.start_at(exchange.head)
+    feed.start_epoch(1)
     running = asyncio.create_task(feed.run())
     exchange.start_epoch(2)
     await log.reached(exchange.head)
