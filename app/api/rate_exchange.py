@@ -29,10 +29,19 @@ class RateExchange:
         self._shared = shared
 
     async def run(self) -> None:
-        """Exchange until canceled."""
+        """Exchange until canceled; a mistake is told once, until an exchange succeeds."""
+        is_broken = False
         while True:
             await asyncio.sleep(EXCHANGE_S)
-            await self.exchange()
+            try:
+                await self.exchange()
+            except Exception:
+                # As without Redis: a replica that counts by itself is better than none.
+                if not is_broken:
+                    log.exception("rate_exchange_broke")
+                is_broken = True
+            else:
+                is_broken = False
 
     async def exchange(self) -> None:
         """Tell what is new and hear what it comes to, once."""

@@ -25,9 +25,11 @@ from app.auth.replay import RedisReplayGuard
 from app.auth.secret_box import SecretBox
 from app.auth.stores import DatabaseKeyStore, DatabaseUserStore
 from app.auth.tokens import AccessTokens
+from app.bootstrap.lasting_tasks import LastingTasks
 from app.bootstrap.replica_status import ReplicaStatus
 from app.bootstrap.sources import storage_sources
 from app.bootstrap.startup import (
+    EXIT_LOST,
     EXIT_OK,
     bind,
     locate_leader,
@@ -54,20 +56,22 @@ from app.streaming.limits import SessionLimits
 DRAIN_S = 1.0
 GRACEFUL_SHUTDOWN_S = 5
 LEADER_WAIT_S = 1.0
+JOURNAL_PATIENCE_S = 1.0
+"""A question to the journal fails soon: whoever asked has another way, or asks again."""
 REDIS_TIMEOUT_S = 1.0
 
 log = structlog.get_logger(__name__)
 
 
 async def run_api(settings: Settings, *, announce: Callable[[str], None]) -> int:
-    """Serve until stopped: say goodbye to the sockets, finish requests, close."""
+    """Serve until stopped or unable to follow the exchange: say goodbye to the sockets, finish requests, close."""
     metrics.announce(role="api", version=__version__)
     sock = bind(settings.api_host, settings.api_port)
     await require_database(settings.database_url)
     await require_redis(settings.redis_url)
     async with AsyncExitStack() as stack:
         stack.callback(sock.close)
-        journal = await open_journal(settings)
+        journal = await open_journal(settings, give_up_s=JOURNAL_PATIENCE_S)
         stack.push_async_callback(journal.close)
         breakers = {part: Breaker(part.value) for part in (Part.DATABASE, Part.REDIS, Part.ENGINE)}
         database = create_database_engine(
@@ -89,7 +93,6 @@ async def run_api(settings: Settings, *, announce: Callable[[str], None]) -> int
             open_bus=lambda epoch: RedisBus(settings.redis_url, stream_key(settings.shard, epoch)),
             sources=storage_sources(database, journal, settings.shard),
             book_source=link,
-            epoch=max(link.epoch, 1),
         )
         await hub.start()
         stack.push_async_callback(hub.stop)
@@ -97,17 +100,19 @@ async def run_api(settings: Settings, *, announce: Callable[[str], None]) -> int
         stack.push_async_callback(redis.aclose)
         status = ReplicaStatus(database, redis, link, hub, breakers=breakers)
         await status.probe()
-        watching = asyncio.create_task(status.run())
-        stack.callback(watching.cancel)
+        judging = asyncio.create_task(status.run(), name="status")
+        stack.callback(judging.cancel)
         services = _services(settings, stack, _Parts(database, redis, link, hub, status, breakers[Part.REDIS]))
         shared = SharedCounts(redis, prefix=shard_prefix(settings.shard), breaker=breakers[Part.REDIS])
         exchanging = asyncio.create_task(RateExchange(services.rate_limits, shared).run())
         stack.callback(exchanging.cancel)
         server = _Server(_uvicorn_config(create_app(services)), hub)
+        lasting = LastingTasks(server.leave)
+        lasting.watch(*hub.tasks, *link.tasks, judging)
         port = sock.getsockname()[1]
         announce(f"api on http://{settings.api_host}:{port}")
         await server.serve(sockets=[sock])
-    return EXIT_OK
+    return EXIT_LOST if lasting.is_one_lost else EXIT_OK
 
 
 def _redis(url: str) -> Redis:
@@ -193,10 +198,14 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain first; a second signal stops at once."""
+        if self._draining is not None:
+            self.should_exit = True
+        self.leave()
+
+    def leave(self) -> None:
+        """Drain and stop, once."""
         if self._draining is None:
             self._draining = asyncio.get_running_loop().create_task(self._drain())
-        else:
-            self.should_exit = True
 
     async def _drain(self) -> None:
         try:

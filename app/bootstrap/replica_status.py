@@ -60,14 +60,14 @@ class ReplicaStatus:
 
     async def run(self) -> None:
         """Probe, and show every change, until canceled."""
-        probing = asyncio.create_task(self._probe_for_ever())
-        try:
-            while True:
-                self._show(self.current())
-                await asyncio.sleep(LOOK_S)
-        finally:
-            probing.cancel()
-            await asyncio.gather(probing, return_exceptions=True)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._probe_for_ever())
+            group.create_task(self._show_for_ever())
+
+    async def _show_for_ever(self) -> None:
+        while True:
+            self._show(self.current())
+            await asyncio.sleep(LOOK_S)
 
     async def _probe_for_ever(self) -> None:
         while True:

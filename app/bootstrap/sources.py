@@ -10,6 +10,7 @@ from app.protocol.records import BatchRecord, decode_batch
 from app.storage import account_events, instruments, trades
 from app.storage.cursors import cursor
 from app.storage.database import reading_one_moment
+from app.storage.epochs import newest_epoch
 from app.storage.journal import Journal
 from app.streaming.channel_state import trade_print
 from app.streaming.sources import AccountEvent, AccountSeed, CatalogSeed, MarketSeed, Sources
@@ -38,7 +39,8 @@ def storage_sources(database: AsyncEngine, journal: Journal, shard: int) -> Sour
             position = await cursor(connection, shard)
             listed = await instruments.list_instruments(connection)
             scales = {row.asset: row.scale for row in await instruments.list_assets(connection)}
-        return CatalogSeed(position, listed, scales)
+            epoch = await newest_epoch(connection, shard)
+        return CatalogSeed(position, listed, scales, epoch)
 
     async def market_seed(symbol: str) -> MarketSeed:
         since_minute = time.time_ns() // MINUTE_NS - WINDOW_MINUTES + 1

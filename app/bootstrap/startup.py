@@ -13,11 +13,11 @@ from app.config import Settings
 from app.errors import BusUnavailable, JournalUnavailable, StartupError
 from app.link.client import Locate
 from app.storage.database import asyncpg_dsn, create_database_engine, require_revision
-from app.storage.journal import Journal
+from app.storage.journal import GIVE_UP_S, Journal
 
 EXIT_OK = 0
 EXIT_LOST = 4
-"""The leader lost its journal or its term: start it again, it replays."""
+"""The leader lost its journal or its term, or a replica a part of itself: start it again."""
 STARTUP_PATIENCE_S = 2.0
 
 
@@ -77,14 +77,16 @@ async def require_redis(url: str) -> None:
         await bus.close()
 
 
-async def open_journal(settings: Settings) -> Journal:
+async def open_journal(settings: Settings, *, give_up_s: float = GIVE_UP_S) -> Journal:
     """Return a journal connection. Raises StartupError when PostgreSQL does not answer."""
     dsn = asyncpg_dsn(settings.database_url)
     try:
         probe = await Journal.connect(dsn, settings.shard, give_up_s=STARTUP_PATIENCE_S)
         await probe.check_durability()
         await probe.close()
-        return await Journal.connect(dsn, settings.shard, partition_commands=settings.journal_partition)
+        return await Journal.connect(
+            dsn, settings.shard, give_up_s=give_up_s, partition_commands=settings.journal_partition
+        )
     except JournalUnavailable as error:
         raise StartupError(f"PostgreSQL at {place(settings.database_url)}: {error}") from error
 

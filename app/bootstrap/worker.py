@@ -13,7 +13,10 @@ from app.storage.database import asyncpg_dsn, create_database_engine
 
 
 async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> int:
-    """Follow the journal into the tables, and beside it with an engine, until stopped."""
+    """Follow the journal into the tables, and beside it with an engine, until stopped.
+
+    Raises JournalDamaged, and a mistake of either: it is heard of, and the worker is started again.
+    """
     show_metrics("worker", settings.metrics_port)
     spare_the_engine()
     stop = stop_event()
@@ -22,11 +25,16 @@ async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> 
     database = create_database_engine(settings.database_url, pool_size=1)
     announce(f"worker projects shard {settings.shard}")
     following = asyncio.create_task(_follow(Follower(journal, database, every_s=settings.checkpoint_s), stop))
+    projecting = asyncio.create_task(ProjectionRunner(asyncpg_dsn(settings.database_url), settings.shard).run(stop))
     try:
-        await ProjectionRunner(asyncpg_dsn(settings.database_url), settings.shard).run(stop)
+        await asyncio.wait({following, projecting}, return_when=asyncio.FIRST_COMPLETED)
+        if following.done():
+            following.result()
+        await projecting
     finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        for task in (following, projecting):
+            task.cancel()
+        await asyncio.gather(following, projecting, return_exceptions=True)
         await database.dispose()
         await journal.close()
     return EXIT_OK

@@ -95,7 +95,8 @@ class LinkClient:
         self._pending: dict[int, Pending] = {}
         self._request_id = 0
         self._ready = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self.tasks: tuple[asyncio.Task[None], ...] = ()
+        """What runs from `start` to `stop`: without it a lost leader is never found again."""
         self._held_until = 0.0
         self._tells_standings = False
         self.term = 0
@@ -119,13 +120,13 @@ class LinkClient:
 
     async def start(self) -> None:
         """Begin to look for the leader."""
-        self._task = asyncio.create_task(self._keep_connected(), name="link")
+        self.tasks = (asyncio.create_task(self._keep_connected(), name="link"),)
 
     async def stop(self) -> None:
         """Close the link; what is pending fails as unknown."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
         if self._link is not None:
             self._link.abort()
         self._lose()

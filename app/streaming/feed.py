@@ -2,7 +2,8 @@
 
 The bus is only the fast way. Whatever it lacks (a gap, an outage, a wipe, a lag) is read from the
 journal, and beyond `sources.HEAL_ROWS_MAX` rows the follower jumps to the journal's head and says
-so. One task a replica; one blocking read at a time.
+so. The bus of an epoch that is over may hold a history that was abandoned, so it is read only while
+the epoch at the position is known. One task a replica; one blocking read at a time.
 """
 
 import asyncio
@@ -25,6 +26,8 @@ LAGGING_BLOCK_MS = 50
 POLL_S = 0.05
 """Pause between looks into the journal while the bus is down, and between attempts while both are."""
 STALE_AFTER_S = 2.0
+QUIET_LOOK_S = 0.5
+"""How long the journal is waited for while the bus is quiet: meanwhile nothing that comes there is read."""
 SLICE_S = 0.002
 """Work at most this long before other tasks get their turn."""
 
@@ -39,20 +42,25 @@ class FeedSink(Protocol):
         """Take the next batch."""
 
     def jump(self, applied_seq: int) -> None:
-        """Continue at a later sequence: what lies between is lost to this follower."""
+        """Continue at a later sequence: what lies between is lost to this follower.
+
+        The journal is followed until `start_epoch` tells the epoch at that sequence.
+        """
 
     def stale(self, is_stale: bool) -> None:
         """Neither bus nor journal can be read, or can be again."""
 
 
 class Feed:
-    """The follower. `run` it in a task after `start`."""
+    """The follower. After `start_at` and `start_epoch`, `run` it in a task and `check_stale` now and then beside it."""
 
-    def __init__(self, *, open_bus: Callable[[int], Bus], epoch: int, sources: Sources, sink: FeedSink) -> None:
+    def __init__(self, *, open_bus: Callable[[int], Bus], sources: Sources, sink: FeedSink) -> None:
         self.applied_seq = 0
+        self.epoch: int | None = None
+        """Of the stream that continues this position; None while it is not known."""
         self._open_bus = open_bus
-        self._epoch = epoch
-        self._bus = open_bus(epoch)
+        self._bus: Bus | None = None
+        self._bus_epoch: int | None = None
         self._sources = sources
         self._sink = sink
         self._block_ms = BLOCK_MS
@@ -66,35 +74,58 @@ class Feed:
         self.applied_seq = applied_seq
 
     def start_epoch(self, epoch: int) -> None:
-        """Continue on the stream of another epoch from the next read on."""
-        self._epoch = epoch
+        """Continue on the stream of an epoch from the next read on."""
+        self.epoch = epoch
 
     async def run(self) -> None:
         """Follow until canceled."""
-        bus_epoch = self._epoch
+        # What came before, a start that waited for its instruments, was no silence.
+        self._heard()
         while True:
-            if bus_epoch != self._epoch:
-                bus_epoch = self._epoch
-                await self._close_bus()
-                self._bus = self._open_bus(bus_epoch)
+            bus = await self._current_bus()
+            if bus is None:
+                await self._catch_up()
+                await asyncio.sleep(POLL_S)
+                continue
             try:
-                entries = await self._bus.read(self.applied_seq, limit=READ_ENTRIES, block_ms=self._block_ms)
+                entries = await bus.read(self.applied_seq, limit=READ_ENTRIES, block_ms=self._block_ms)
             except BusUnavailable as fault:
                 _log.warning("the bus is unavailable, following the journal: %s", fault)
-                await self._follow_journal()
+                await self._follow_journal(bus)
                 _log.info("the bus is back")
                 continue
             self._heard()
             if entries:
                 for entry in entries:
-                    await self._take(entry)
+                    if self._is_on_stream:
+                        await self._take(entry)
             else:
                 # Quiet, or a bus that has lost its publisher: only the journal knows.
-                self._block_ms = LAGGING_BLOCK_MS if await self._catch_up() else BLOCK_MS
+                is_behind = await self._is_behind() and await self._catch_up()
+                self._block_ms = LAGGING_BLOCK_MS if is_behind else BLOCK_MS
+
+    def check_stale(self) -> None:
+        """Judge whether bus and journal are lost: not `run`'s work, which may be waiting for either of them."""
+        if not self._is_stale and time.monotonic() - self._heard_s > STALE_AFTER_S:
+            self._is_stale = True
+            self._sink.stale(True)
 
     async def close(self) -> None:
         """Let go of the bus; `run` was canceled before."""
         await self._close_bus()
+
+    @property
+    def _is_on_stream(self) -> bool:
+        return self._bus_epoch == self.epoch
+
+    async def _current_bus(self) -> Bus | None:
+        """Return the bus of the current epoch, opened if need be, or None while the epoch is not known."""
+        if not self._is_on_stream:
+            await self._close_bus()
+            epoch = self.epoch
+            self._bus = None if epoch is None else self._open_bus(epoch)
+            self._bus_epoch = epoch
+        return self._bus
 
     async def _take(self, entry: BusEntry) -> None:
         if entry.last_seq <= self.applied_seq:
@@ -119,12 +150,19 @@ class Feed:
             self._slice_end_s = time.monotonic() + SLICE_S
 
     async def _heal(self, upto: int) -> None:
-        """Read the journal until `upto` is applied, however long it takes: nothing is forwarded past a gap."""
-        while self.applied_seq < upto:
+        """Read the journal until `upto` is applied, however long it takes: nothing is forwarded past a gap.
+
+        Another epoch ends it: the journal will never reach what was told on the stream of an abandoned history.
+        """
+        while self.applied_seq < upto and self._is_on_stream:
             await self._catch_up()
             if self.applied_seq < upto:
-                self._check_stale()
                 await asyncio.sleep(POLL_S)
+
+    async def _is_behind(self) -> bool:
+        """Say whether the journal, if it answers soon, has more than was applied."""
+        head_seq = await self._ask(self._sources.journal_head(), within_s=QUIET_LOOK_S)
+        return head_seq is not None and head_seq > self.applied_seq
 
     async def _catch_up(self) -> bool:
         """Apply what the journal has beyond the position; says whether that was anything."""
@@ -147,13 +185,16 @@ class Feed:
         if head_seq is not None and head_seq > self.applied_seq:
             _log.warning("too far behind: jumping from %d to %d", self.applied_seq, head_seq)
             self.applied_seq = head_seq
+            # An epoch may have begun in between.
+            self.epoch = None
             self._sink.jump(head_seq)
         return self.applied_seq > before
 
-    async def _ask(self, answer: Awaitable[T]) -> T | None:
+    async def _ask(self, answer: Awaitable[T], *, within_s: float | None = None) -> T | None:
         """Return the journal's answer, or None when it cannot be read."""
         try:
-            found = await answer
+            async with asyncio.timeout(within_s):
+                found = await answer
         except Exception as fault:
             # Drivers have exceptions of their own; whatever it was, the journal is asked again.
             if not self._journal_is_down:
@@ -164,14 +205,13 @@ class Feed:
         self._heard()
         return found
 
-    async def _follow_journal(self) -> None:
+    async def _follow_journal(self, bus: Bus) -> None:
         """Poll the journal until the bus answers again."""
         while True:
-            probe = asyncio.create_task(self._bus.read(self.applied_seq, limit=1, block_ms=0))
+            probe = asyncio.create_task(bus.read(self.applied_seq, limit=1, block_ms=0))
             try:
                 while not probe.done():
                     await self._catch_up()
-                    self._check_stale()
                     await asyncio.wait([probe], timeout=POLL_S)
                 if probe.exception() is None:
                     return
@@ -185,13 +225,11 @@ class Feed:
             self._is_stale = False
             self._sink.stale(False)
 
-    def _check_stale(self) -> None:
-        if not self._is_stale and time.monotonic() - self._heard_s > STALE_AFTER_S:
-            self._is_stale = True
-            self._sink.stale(True)
-
     async def _close_bus(self) -> None:
+        bus, self._bus = self._bus, None
+        if bus is None:
+            return
         try:
-            await self._bus.close()
+            await bus.close()
         except BusUnavailable as fault:
             _log.warning("%s", fault)

@@ -31,6 +31,7 @@ from app.streaming.status_channel import StatusChannel
 from app.waiting import SequenceWaits
 
 GENESIS_EPOCH = 1
+"""The epoch before the first has begun: its stream is the one that the first leader will write."""
 MIN_SEQ_WAIT_S = 2.0
 RETRY_AFTER_MS = 250
 TICK_S = 1.0
@@ -74,15 +75,13 @@ class Hub:
         open_bus: Callable[[int], Bus],
         sources: Sources,
         book_source: BookSource,
-        epoch: int = GENESIS_EPOCH,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.sources = sources
         self.instruments = Catalog()
         self.is_draining = False
         self._now_ns = now_ns
-        self._feed = Feed(open_bus=open_bus, epoch=epoch, sources=sources, sink=self)
-        self._epoch = epoch
+        self._feed = Feed(open_bus=open_bus, sources=sources, sink=self)
         self._context = MarketContext(
             book_source=book_source,
             sources=sources,
@@ -98,7 +97,8 @@ class Hub:
         self._lag_ms = 0
         self._stale_text: str | None = None
         self._status = StatusChannel(now_ns)
-        self._tasks: list[asyncio.Task[None]] = []
+        self.tasks: tuple[asyncio.Task[None], ...] = ()
+        """What runs from `start` to `stop`: without any of it the replica shows a state that stands still."""
         self._reseeding: asyncio.Task[None] | None = None
 
     # ---- life --------------------------------------------------------------------------------
@@ -112,7 +112,10 @@ class Hub:
         except Exception as fault:
             # Drivers have exceptions of their own; none of them is worth more than this one line.
             raise StartupError(f"journal and instruments cannot be read: {fault!r}") from fault
-        self._tasks = [asyncio.create_task(self._feed.run()), asyncio.create_task(self._tick_for_ever())]
+        self.tasks = (
+            asyncio.create_task(self._feed.run(), name="feed"),
+            asyncio.create_task(self._tick_for_ever(), name="tick"),
+        )
 
     async def drain(self, *, timeout_s: float) -> None:
         """Send every session away and wait until they are gone, at most `timeout_s`."""
@@ -129,7 +132,7 @@ class Hub:
 
     async def stop(self) -> None:
         """End all tasks and let go of the bus."""
-        tasks = [*self._tasks, *([self._reseeding] if self._reseeding else [])]
+        tasks = [*self.tasks, *([self._reseeding] if self._reseeding else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -190,8 +193,7 @@ class Hub:
         events = decode_system(record.system)
         self.instruments.apply(events)
         for event in events:
-            if isinstance(event, EpochStarted) and event.epoch != self._epoch:
-                self._epoch = event.epoch
+            if isinstance(event, EpochStarted) and event.epoch != self._feed.epoch:
                 self._feed.start_epoch(event.epoch)
                 for market in self._markets.values():
                     market.start_over("epoch")
@@ -214,12 +216,20 @@ class Hub:
             market.start_over("resync")
 
     def _deliver(self, streams: set[PrivateStream], blob: bytes, timestamp_ns: int) -> None:
-        events = [EventFrames(AccountEvent(event, timestamp_ns), self.instruments) for event in decode_private(blob)]
+        try:
+            events = [
+                EventFrames(AccountEvent(event, timestamp_ns), self.instruments) for event in decode_private(blob)
+            ]
+        except Exception:
+            # As with markets: the others go on, this account's sessions fetch what they missed.
+            _log.exception("the events of an account cannot be read")
+            for stream in tuple(streams):
+                stream.recover()
+            return
         for stream in tuple(streams):
             try:
                 stream.deliver(events)
             except Exception:
-                # As with markets: the others go on, this one fetches what it missed.
                 _log.exception("delivering to a session of account %d failed", stream.account_id)
                 stream.recover()
 
@@ -234,6 +244,7 @@ class Hub:
                 catalog.apply(decode_system(row.system))
             position = applied
         self.instruments.replace(catalog)
+        self._feed.start_epoch(max(catalog.epoch, GENESIS_EPOCH))
 
     async def _seed_catalog_in_time(self) -> None:
         """Seed, waiting for a projection that is too far behind to be completed from the journal."""
@@ -269,6 +280,7 @@ class Hub:
                 _log.exception("a tick failed")
 
     async def _tick(self) -> None:
+        self._feed.check_stale()
         now_ns = self._now_ns()
         for market in tuple(self._markets.values()):
             market.advance(now_ns)

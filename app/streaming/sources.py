@@ -22,11 +22,13 @@ HEAL_PAGE_ROWS = 500
 
 
 class CatalogSeed(NamedTuple):
-    """Instruments and decimal places of assets, as projected."""
+    """Instruments, decimal places of assets and the epoch, as projected."""
 
     cursor: int
     instruments: list[Instrument]
     asset_scales: dict[str, int]
+    epoch: int = 0
+    """The newest one, 0 before the first has begun."""
 
 
 class MarketSeed(NamedTuple):

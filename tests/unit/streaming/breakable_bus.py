@@ -14,6 +14,7 @@ class BreakableBus(MemoryBus):
         super().__init__()
         self.is_down = False
         self.is_losing = False
+        self.reads = 0
 
     async def publish(self, entries: Sequence[BusEntry]) -> None:
         """Publish, unless entries get lost."""
@@ -22,6 +23,7 @@ class BreakableBus(MemoryBus):
 
     async def read(self, after: int, *, limit: int, block_ms: int) -> list[BusEntry]:
         """Read, unless down."""
+        self.reads += 1
         if self.is_down:
             raise BusUnavailable("down for the test")
         return await super().read(after, limit=limit, block_ms=block_ms)

@@ -86,6 +86,10 @@ class Exchange:
         self.oldest_event = 0
         """Events at or below this account_seq are no longer kept."""
         self.journal_is_down = False
+        self.journal_gate = asyncio.Event()
+        """Cleared, the journal is asked in vain: it neither answers nor fails."""
+        self.journal_gate.set()
+        self.journal_questions = 0
         self.book_gate = asyncio.Event()
         """Cleared, a book request waits, after the answer was made."""
         self.book_gate.set()
@@ -316,6 +320,8 @@ class Exchange:
 
     async def _journal(self) -> None:
         await asyncio.sleep(0)
+        self.journal_questions += 1
+        await self.journal_gate.wait()
         if self.journal_is_down:
             raise JournalUnavailable("down for the test")
 
@@ -323,13 +329,16 @@ class Exchange:
         await asyncio.sleep(0)
         instruments: dict[str, Instrument] = {}
         scales: dict[str, int] = {}
+        epoch = 0
         for row in self._projected_rows():
             for event in decode_system(row.system):
                 if isinstance(event, InstrumentListed):
                     instruments[event.instrument.symbol] = event.instrument
                 elif isinstance(event, AssetCreated):
                     scales[event.asset] = event.scale
-        return CatalogSeed(self._cursor, list(instruments.values()), scales)
+                elif isinstance(event, EpochStarted):
+                    epoch = event.epoch
+        return CatalogSeed(self._cursor, list(instruments.values()), scales, epoch)
 
     async def _market_seed(self, symbol: str) -> MarketSeed:
         prints: list[TradePrint] = []

@@ -42,18 +42,27 @@ class Log:
         await until(lambda: self.position >= seq)
 
 
+async def tick(feed: Feed) -> None:
+    while True:
+        feed.check_stale()
+        await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
 async def following(exchange: Exchange) -> AsyncIterator[Log]:
     log = Log(exchange.head)
-    feed = Feed(open_bus=exchange.open_bus, epoch=exchange.epoch, sources=exchange.sources(), sink=log)
+    feed = Feed(open_bus=exchange.open_bus, sources=exchange.sources(), sink=log)
     feed.start_at(exchange.head)
-    running = asyncio.create_task(feed.run())
+    feed.start_epoch(exchange.epoch)
+    running, ticking = asyncio.create_task(feed.run()), asyncio.create_task(tick(feed))
     try:
         yield log
         assert not running.done()
+        assert not ticking.done()
     finally:
         running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        ticking.cancel()
+        await asyncio.gather(running, ticking, return_exceptions=True)
         await feed.close()
 
 
@@ -176,6 +185,31 @@ async def test_losing_bus_and_journal_is_stale_until_one_is_back() -> None:
         assert log.staleness == [True, False]
 
 
+async def test_losing_bus_and_journal_is_stale_while_the_journal_lets_everybody_wait() -> None:
+    exchange = Exchange()
+    async with following(exchange) as log:
+        exchange.journal_gate.clear()
+        exchange.bus.is_down = True
+        await until(lambda: bool(log.staleness))
+        exchange.bus.is_down = False
+        exchange.journal_gate.set()
+        exchange.commit()
+        await log.reached(exchange.head)
+        assert log.staleness == [True, False]
+
+
+async def test_quiet_bus_is_read_on_while_the_journal_lets_everybody_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "QUIET_LOOK_S", 0.02)
+    exchange = Exchange()
+    async with following(exchange) as log:
+        exchange.journal_gate.clear()
+        asked = exchange.journal_questions
+        await until(lambda: exchange.journal_questions > asked)
+        exchange.commit()
+        await log.reached(exchange.head)
+        assert (log.applied, log.staleness) == ([3], [])
+
+
 async def test_damaged_entry_is_read_from_the_journal_instead() -> None:
     exchange = Exchange()
     async with following(exchange) as log:
@@ -218,8 +252,9 @@ async def test_rows_that_are_archived_are_jumped_over() -> None:
 async def test_new_epoch_is_followed_on_its_own_stream() -> None:
     exchange = Exchange()
     log = Log(exchange.head)
-    feed = Feed(open_bus=exchange.open_bus, epoch=1, sources=exchange.sources(), sink=log)
+    feed = Feed(open_bus=exchange.open_bus, sources=exchange.sources(), sink=log)
     feed.start_at(exchange.head)
+    feed.start_epoch(1)
     running = asyncio.create_task(feed.run())
     exchange.start_epoch(2)
     await log.reached(exchange.head)

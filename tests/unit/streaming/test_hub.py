@@ -6,16 +6,18 @@ import random
 import time
 
 import pytest
+from msgspec.structs import replace
 
+from app.domain.events import InstrumentListed
 from app.errors import ApiError, StartupError
 from app.protocol.ports import BusEntry
-from app.protocol.records import encode, without_commands
+from app.protocol.records import BatchRecord, encode, without_commands
 from app.streaming import feed as feed_module
 from app.streaming import hub as hub_module
 from app.streaming import sources as sources_module
 from tests.unit.streaming.client import Replica, replica_of, until
 from tests.unit.streaming.client_book import ClientBook, change_at_random, follow, truth
-from tests.unit.streaming.exchange import ALICE, SYMBOL, Exchange
+from tests.unit.streaming.exchange import ALICE, BOB, SYMBOL, Exchange, instrument
 
 BOOK = f"orderbook:{SYMBOL}"
 TICKER = f"ticker:{SYMBOL}"
@@ -191,6 +193,61 @@ async def test_instruments_the_projection_lacks_are_read_from_the_journal() -> N
         assert replica.hub.instruments.asset_scale("USD") == 5
 
 
+async def publish_ghosts(exchange: Exchange, *seqs: int) -> None:
+    """Put batches of a history that was abandoned on the first epoch's bus: each lists an instrument."""
+    ghosts = [
+        BatchRecord(seq, seq, 1, 1, 1, [], [], [], encode([InstrumentListed(seq, instrument("GHOST-USD"))]))
+        for seq in seqs
+    ]
+    await exchange.buses[1].publish([BusEntry(ghost.first_seq, ghost.last_seq, encode(ghost)) for ghost in ghosts])
+
+
+@pytest.mark.parametrize("projected", [None, 2])
+async def test_start_follows_the_journals_epoch_not_an_abandoned_history(projected: int | None) -> None:
+    exchange = Exchange()
+    exchange.start_epoch(2)
+    exchange.projected = projected
+    await publish_ghosts(exchange, exchange.head + 1)
+    async with replica_of(exchange) as replica:
+        # As long as nothing is committed the bus is all there is to read.
+        await until(lambda: any(bus.reads > 0 for bus in exchange.buses.values()))
+        await asyncio.sleep(0)
+        exchange.list_instrument("ETH-USD")
+        await replica.applied()
+        assert [known.symbol for known in replica.hub.instruments.all()] == [SYMBOL, "ETH-USD"]
+
+
+async def test_jump_over_the_start_of_an_epoch_leaves_the_old_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "HEAL_ROWS_MAX", 50)
+    exchange = Exchange()
+    async with replica_of(exchange) as replica:
+        exchange.go_down()
+        for _ in range(150):
+            exchange.commit()
+        exchange.start_epoch(2)
+        for _ in range(50):
+            exchange.commit()
+        exchange.buses[1].is_losing = False
+        await publish_ghosts(exchange, exchange.head + 1)
+        exchange.journal_is_down = exchange.buses[1].is_down = False
+        await until(lambda: exchange.buses[2].reads > 0)
+        exchange.list_instrument("ETH-USD")
+        await replica.applied()
+        assert [known.symbol for known in replica.hub.instruments.all()] == [SYMBOL, "ETH-USD"]
+
+
+async def test_rest_of_a_read_is_not_taken_once_a_new_epoch_has_begun() -> None:
+    exchange = Exchange()
+    async with replica_of(exchange) as replica:
+        exchange.bus.is_losing = True
+        exchange.start_epoch(2)
+        exchange.list_instrument("ETH-USD")
+        exchange.buses[1].is_losing = False
+        await publish_ghosts(exchange, exchange.head, exchange.head + 1)
+        await until(lambda: exchange.buses[2].reads > 0)
+        assert [known.symbol for known in replica.hub.instruments.all()] == [SYMBOL, "ETH-USD"]
+
+
 async def test_start_waits_for_a_projection_that_is_too_far_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources_module, "HEAL_ROWS_MAX", 50)
     monkeypatch.setattr(hub_module, "CATALOG_RETRY_S", 0.01)
@@ -235,8 +292,29 @@ async def test_defect_in_one_symbol_leaves_the_others_alone() -> None:
         assert [frame["channel"] for frame in frames if frame["type"] == "delta"] == ["orderbook:ETH-USD"]
 
 
+async def test_events_of_an_account_that_cannot_be_read_are_fetched_and_leave_the_others_alone() -> None:
+    exchange = Exchange()
+    async with replica_of(exchange) as replica:
+        alice, bob = await replica.client_of("alice"), await replica.client_of("bob")
+        for client in (alice, bob):
+            await client.subscribe("orders")
+            await client.next("snapshot", "orders")
+        exchange.bus.is_losing = True
+        order = exchange.place(ALICE)
+        record = exchange.rows[-1]
+        exchange.bus.is_losing = False
+        of_another_build = replace(record, accounts=[(ALICE, encode([["of_another_build", 1]]))], commands=[])
+        await exchange.bus.publish([BusEntry(record.first_seq, record.last_seq, encode(of_another_build))])
+        exchange.place(BOB)
+        assert (await bob.next("event", "orders"))["account_seq"] == 1
+        shown = await alice.next("event", "orders")
+        assert (shown["account_seq"], shown["order"]["order_id"]) == (1, str(order.order_id))
+        assert not any(task.done() for task in replica.hub.tasks)
+
+
 async def test_stale_replica_says_so_to_everybody_and_to_newcomers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "STALE_AFTER_S", 0.05)
+    monkeypatch.setattr(hub_module, "TICK_S", 0.02)
     exchange = Exchange()
     async with replica_of(exchange) as replica:
         client = replica.client()
