@@ -37,12 +37,13 @@ from app.sequencer.modes import LeaderModes
 from app.sequencer.publisher import Publisher
 from app.sequencer.quarantine import CRASHES_MAX, EngineCrashed, GuardedSequencer
 from app.sequencer.recovery import Recovered, save_checkpoint
-from app.sequencer.supervision import TaskEnded, end_all, run_beside
+from app.sequencer.supervision import TaskEnded, run_beside
 from app.stages import TIMES, Stage
 from app.storage.database import asyncpg_dsn, create_database_engine
 from app.storage.journal import Journal, JournalRow
 from app.storage.leader_lock import LeaderLock
 from app.storage.quarantine import QuarantineStore
+from app.tasks import end_all
 
 GENESIS_EPOCH = 1
 CHECKPOINT_AFTER_REPLAY = 100_000

@@ -15,8 +15,8 @@ from app.errors import JournalUnavailable
 from app.protocol.modes import RANK, Part
 from app.sequencer.modes import LeaderModes
 from app.sequencer.publisher import Publisher
-from app.sequencer.supervision import end_all
 from app.storage.leader_lock import LeaderLock
+from app.tasks import end_all
 
 LOOK_S = 0.25
 """Between two judgments; what needs a question is asked every QUESTION_S."""

@@ -10,6 +10,7 @@ from app.projections.runner import ProjectionRunner
 from app.sequencer.collector import spare_the_engine
 from app.sequencer.follower import Follower
 from app.storage.database import asyncpg_dsn, create_database_engine
+from app.tasks import end_all
 
 
 async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> int:
@@ -32,9 +33,7 @@ async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> 
             following.result()
         await projecting
     finally:
-        for task in (following, projecting):
-            task.cancel()
-        await asyncio.gather(following, projecting, return_exceptions=True)
+        await end_all((following, projecting))
         await database.dispose()
         await journal.close()
     return EXIT_OK

@@ -52,6 +52,7 @@ from app.link.pending import Pending, is_cancel
 from app.link.resending import resendable
 from app.protocol.modes import Finding
 from app.protocol.ports import BookView
+from app.tasks import end_all
 
 PENDING_MAX = 10_000
 """Requests without an answer that a replica keeps; beyond it 503."""
@@ -124,9 +125,7 @@ class LinkClient:
 
     async def stop(self) -> None:
         """Close the link; what is pending fails as unknown."""
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await end_all(self.tasks)
         if self._link is not None:
             self._link.abort()
         self._lose()

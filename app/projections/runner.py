@@ -6,7 +6,8 @@ comes back with it. Damage in the journal stops it, because a row must never be 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
@@ -15,6 +16,7 @@ from app.projections.core import CoreProjector
 from app.stages import TIMES, Stage
 from app.storage.connection import backoff, is_server_fault
 from app.storage.journal import Journal
+from app.tasks import end_all
 
 RUN_ROWS_MAX = 64
 RUN_BYTES_MAX = 4 << 20
@@ -26,7 +28,7 @@ JOURNAL_PATIENCE_S = 1.0
 
 log = structlog.get_logger(__name__)
 
-Hint = Callable[[], Awaitable[object]]
+Hint = Callable[[], Coroutine[Any, Any, object]]
 """Waits, for a bounded time, until there may be new rows."""
 
 
@@ -37,7 +39,7 @@ class ProjectionRunner:
         self._journal = Journal(dsn, shard, give_up_s=JOURNAL_PATIENCE_S)
         self._projector = CoreProjector(dsn, shard)
         self._hint = hint
-        self._hinted: asyncio.Future[object] | None = None
+        self._hinted: asyncio.Task[object] | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow until `stop` is set. Raises JournalDamaged, and whatever is a mistake rather than an outage."""
@@ -49,10 +51,7 @@ class ProjectionRunner:
                 await following
         finally:
             # Cutting a transaction short is safe: its cursor is cut with it.
-            tasks = [task for task in (following, stopping, self._hinted) if task is not None]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_all([task for task in (following, stopping, self._hinted) if task is not None])
             await self._projector.close()
             await self._journal.close()
 
@@ -90,7 +89,7 @@ class ProjectionRunner:
             await asyncio.sleep(POLL_S)
             return
         if self._hinted is None:
-            self._hinted = asyncio.ensure_future(self._hint())
+            self._hinted = asyncio.create_task(self._hint())
         # The hint is left waiting: cancelling a read of the bus at every look would break its connection.
         await asyncio.wait({self._hinted}, timeout=HINTED_POLL_S)
         if self._hinted.done():

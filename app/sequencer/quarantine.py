@@ -24,6 +24,7 @@ from app.protocol.records import decode_command, encode
 from app.sequencer.queue import QUEUE_COMMANDS_MAX
 from app.sequencer.sequencer import Sequencer
 from app.storage.quarantine import QuarantineStore, Suspect
+from app.tasks import end_all
 
 CRASHES_MAX = 2
 """Engines that a command may cost while it runs alone, or is named by an exception; then it is refused."""
@@ -108,10 +109,7 @@ class GuardedSequencer(Sequencer):
             raise EngineCrashed(f"{type(fault).__name__}: {fault}") from fault
         finally:
             forgetting.cancel()
-            tasks = [*self._clearing, *([] if self._worker is None else [self._worker])]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_all([*self._clearing, *([] if self._worker is None else [self._worker])])
 
     def _forget_suspects(self) -> None:
         """Look out for what is quarantined only: as long as there is a suspect, every command is compared."""

@@ -12,10 +12,6 @@ import structlog
 
 from app.sequencer.sequencer import Sequencer
 
-CANCEL_AGAIN_S = 0.1
-"""How long a task may take to end before it is canceled once more."""
-CANCELS_MAX = 20
-
 log = structlog.get_logger(__name__)
 
 
@@ -40,23 +36,3 @@ async def run_beside(sequencer: Sequencer, tasks: Collection["asyncio.Task[Any]"
             fault = None if task.cancelled() else task.exception()
             log.error("task_ended", task=task.get_name(), exc_info=fault)
             raise TaskEnded(f"{task.get_name()} ended by itself: {fault!r}") from fault
-
-
-async def end_all(tasks: Collection["asyncio.Task[Any]"]) -> None:
-    """Cancel tasks and wait for their end, whatever it is, for CANCELS_MAX times CANCEL_AGAIN_S at most.
-
-    Once is not enough: a client library that is connecting may lose a cancellation, and the task would go on for ever.
-    """
-    for _ in range(CANCELS_MAX):
-        left = [task for task in tasks if not task.done()]
-        if not left:
-            break
-        for task in left:
-            task.cancel()
-        await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
-    for task in tasks:
-        if not task.done():
-            log.error("task_does_not_end", task=task.get_name())
-        elif not task.cancelled():
-            # Looked at, or the loop complains; whoever watches the task knows it already.
-            task.exception()

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from app.errors import ApiError, OrderwireError
+from app.tasks import end_all
 
 RETRY_FIRST_S = 0.1
 RETRY_MAX_S = 2.0
@@ -36,10 +37,7 @@ class Activation:
 
     async def stop(self) -> None:
         """End what runs."""
-        running = [task for task in (self._keeping, self._loading) if task is not None and not task.done()]
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await end_all([task for task in (self._keeping, self._loading) if task is not None])
 
     async def _keep_trying(self) -> None:
         pause_s = RETRY_FIRST_S

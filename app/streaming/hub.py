@@ -28,6 +28,7 @@ from app.streaming.private import PrivateStream
 from app.streaming.private_frames import EventFrames
 from app.streaming.sources import AccountEvent, Sources, rows_between
 from app.streaming.status_channel import StatusChannel
+from app.tasks import end_all
 from app.waiting import SequenceWaits
 
 GENESIS_EPOCH = 1
@@ -133,9 +134,7 @@ class Hub:
     async def stop(self) -> None:
         """End all tasks and let go of the bus."""
         tasks = [*self.tasks, *([self._reseeding] if self._reseeding else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(tasks)
         for market in self._markets.values():
             await market.stop()
         await self._feed.close()
