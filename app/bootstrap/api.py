@@ -146,6 +146,7 @@ def _services(settings: Settings, stack: AsyncExitStack, parts: _Parts) -> Servi
     origins = frozenset(origin for origin in settings.allowed_origins.split(",") if origin)
     limits = SessionLimits(messages_per_s=settings.stream_messages_per_s or None)
     stream = StreamEndpoint(hub, orders, authenticator, link.holds, allowed_origins=origins, limits=limits)
+    stack.callback(asyncio.create_task(stream.key_watch.run()).cancel)
     return Services(
         shard=settings.shard,
         order_entry=orders,

@@ -20,6 +20,7 @@ from app.protocol.messages import encode_frame
 from app.protocol.ports import Authenticator, OrderEntry, SessionHolds
 from app.protocol.problems import problem_of
 from app.streaming.hub import Hub
+from app.streaming.key_watch import KeyWatch
 from app.streaming.limits import SessionLimits
 from app.streaming.liveness import StreamProtocol
 from app.streaming.session import PING_INTERVAL_MS, Session, SessionContext
@@ -54,12 +55,15 @@ class StreamEndpoint:
         limits: SessionLimits | None = None,
     ) -> None:
         self._limits = limits or SessionLimits()
+        self.key_watch = KeyWatch(authenticator)
+        """Ends the sessions of revoked keys, while it runs."""
         self._context = SessionContext(
             hub=hub,
             authenticator=authenticator,
             order_entry=order_entry,
             limits=self._limits,
             holds=holds,
+            key_watch=self.key_watch,
         )
         self._hub = hub
         self._allowed_origins = frozenset(allowed_origins)
