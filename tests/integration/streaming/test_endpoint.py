@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -149,6 +149,40 @@ async def test_one_session_too_many_is_told_to_come_back() -> None:
         await until(lambda: not server.replica.hub._members)
         async with server.client():
             pass
+
+
+async def refused_with(server: Server, **options: Any) -> tuple[int, str, str | None]:
+    """Return status, code and Retry-After of a handshake that is refused."""
+    with pytest.raises(InvalidStatus) as refused:
+        async with server.client(**options):
+            pass
+    response = refused.value.response
+    return response.status_code, json.loads(response.body)["code"], response.headers.get("Retry-After")
+
+
+async def test_address_with_too_many_sockets_is_told_so_and_the_others_are_served() -> None:
+    async with serving(replace(UNLIMITED, sessions_per_address=3)) as server, AsyncExitStack() as stack:
+        for _ in range(2):
+            await stack.enter_async_context(server.client())
+        async with server.client():
+            assert await refused_with(server) == (429, "rate_limited", "1")
+            async with server.client(additional_headers={"X-Forwarded-For": "203.0.113.7"}):
+                pass
+        # The place of a socket that went is free again.
+        await until(lambda: len(server.replica.hub._members) == 2)
+        async with server.client():
+            pass
+
+
+async def test_sockets_that_come_at_the_same_time_are_counted_one_by_one() -> None:
+    async with serving(replace(UNLIMITED, sessions_per_address=3)) as server:
+        opened = await asyncio.gather(
+            *(connect(server.url, compression=None) for _ in range(12)), return_exceptions=True
+        )
+        websockets = [one for one in opened if isinstance(one, ClientConnection)]
+        assert len(websockets) == 3
+        for websocket in websockets:
+            await websocket.close()
 
 
 @pytest.mark.parametrize(
