@@ -280,15 +280,15 @@ class QuickDrop(StreamProtocol):
 @pytest.mark.parametrize(
     ("limits", "settings"),
     [
-        pytest.param({"write_stuck_s": 0.05, "close_s": 0.0}, {}, id="what is written to it gets stuck"),
-        pytest.param({"fact_bytes_max": 200_000, "close_s": 0.0}, {}, id="its backlog is too large"),
-        pytest.param({}, {"ws_ping_interval": 0.6, "ws_ping_timeout": 0.1}, id="it answers no ping"),
+        pytest.param(replace(UNLIMITED, write_stuck_s=0.05, close_s=0.0), {}, id="what is written to it gets stuck"),
+        pytest.param(replace(UNLIMITED, fact_bytes_max=200_000, close_s=0.0), {}, id="its backlog is too large"),
+        pytest.param(UNLIMITED, {"ws_ping_interval": 0.6, "ws_ping_timeout": 0.1}, id="it answers no ping"),
     ],
 )
 async def test_peer_that_never_reads_leaves_no_connection_behind(
-    limits: dict[str, float], settings: dict[str, float]
+    limits: SessionLimits, settings: dict[str, float]
 ) -> None:
-    async with serving(replace(UNLIMITED, **limits), ws=QuickDrop, **settings) as server, AsyncExitStack() as stack:
+    async with serving(limits, ws=QuickDrop, **settings) as server, AsyncExitStack() as stack:
         # Closed in any case: the server waits for its peers when it stops.
         raw = stack.enter_context(socket.socket())
         raw.settimeout(PATIENCE_S)
