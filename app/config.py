@@ -91,6 +91,12 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="Client messages a second that one WebSocket session may send; 0 is no limit",
     )
+    stream_sessions_per_address: int = Field(
+        2000,
+        ge=0,
+        le=1_000_000,
+        description="WebSocket sessions of a replica that one address may have open; 0 is no limit",
+    )
     requests_per_s: int = Field(
         1000,
         ge=0,

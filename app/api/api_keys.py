@@ -43,5 +43,5 @@ async def list_api_keys(principal: Reader, _: NoQuery, keys: ApiKeysDep) -> Resp
 
 @router.delete("/{key_id}", openapi_extra=answer(KeyShape))
 async def revoke_api_key(principal: CurrentPrincipal, key_id: KeyIdPath, _: NoQuery, keys: ApiKeysDep) -> Response:
-    """Revoke a key for good; every replica refuses it within 5 s."""
+    """Revoke a key for good; every replica refuses it, and closes the streams it opened, within 5 s."""
     return json_answer(await keys.revoke(principal, key_id))

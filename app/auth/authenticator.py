@@ -1,6 +1,7 @@
 """Who sent this: the one `ports.Authenticator`, for REST and the stream alike."""
 
 import re
+from collections.abc import Collection
 
 from app.auth.api_keys import ApiKeys, OpenedKey
 from app.auth.clock import Clock, wall_clock_ms
@@ -48,6 +49,10 @@ class CredentialsAuthenticator:
         if opened.networks is not None and not address_allowed(address, opened.networks):
             raise ApiError("forbidden", "The API key may not be used from this address.")
         return opened.principal
+
+    async def revoked_keys(self, key_ids: Collection[str]) -> frozenset[str]:
+        """Return those of these API keys that are revoked by now, not from a cache."""
+        return await self._keys.revoked(key_ids)
 
 
 def _fits(opened: OpenedKey, text: bytes, signature: str) -> bool:

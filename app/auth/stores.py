@@ -3,6 +3,7 @@
 Tests put memory behind the same Protocols; `bootstrap` puts the database there.
 """
 
+from collections.abc import Collection
 from typing import Protocol
 from uuid import UUID
 
@@ -24,6 +25,9 @@ class KeyStore(Protocol):
 
     async def of_account(self, account_id: int) -> list[ApiKey]:
         """Return an account's keys, newest first."""
+
+    async def unrevoked(self, key_ids: Collection[str]) -> frozenset[str]:
+        """Return those of these keys that are not revoked."""
 
     async def revoke(self, key_id: str, *, account_id: int, at_ms: int) -> bool:
         """Revoke an account's key, once; returns whether the account has such a key."""
@@ -71,6 +75,10 @@ class DatabaseKeyStore:
     async def of_account(self, account_id: int) -> list[ApiKey]:
         """Return an account's keys, newest first."""
         return await api_keys.list_keys(self._engine, account_id)
+
+    async def unrevoked(self, key_ids: Collection[str]) -> frozenset[str]:
+        """Return those of these keys that are not revoked."""
+        return await api_keys.unrevoked_keys(self._engine, key_ids)
 
     async def revoke(self, key_id: str, *, account_id: int, at_ms: int) -> bool:
         """Revoke an account's key, once; returns whether the account has such a key."""

@@ -150,8 +150,12 @@ def _services(settings: Settings, stack: AsyncExitStack, parts: _Parts) -> Servi
     administration = AdministrationGateway(link, hub.instruments)
     users = DatabaseUserStore(database)
     origins = frozenset(origin for origin in settings.allowed_origins.split(",") if origin)
-    limits = SessionLimits(messages_per_s=settings.stream_messages_per_s or None)
+    limits = SessionLimits(
+        messages_per_s=settings.stream_messages_per_s or None,
+        sessions_per_address=settings.stream_sessions_per_address or None,
+    )
     stream = StreamEndpoint(hub, orders, authenticator, link.holds, allowed_origins=origins, limits=limits)
+    stack.callback(asyncio.create_task(stream.key_watch.run()).cancel)
     return Services(
         shard=settings.shard,
         order_entry=orders,

@@ -40,8 +40,13 @@ DEV_FILE = Path(".orderwire") / "dev.json"
 """Where other commands look for addresses and keys. It stays after the end: with a data folder the keys stay good."""
 SHOWN_ACCOUNTS = (*catalog.CLIENTS, catalog.ADMINISTRATOR)
 
-RATES = ("ORDERWIRE_STREAM_MESSAGES_PER_S", "ORDERWIRE_REQUESTS_PER_S", "ORDERWIRE_LOGINS_PER_MINUTE")
-"""Settings of how often one client may ask."""
+RATES = (
+    "ORDERWIRE_STREAM_MESSAGES_PER_S",
+    "ORDERWIRE_STREAM_SESSIONS_PER_ADDRESS",
+    "ORDERWIRE_REQUESTS_PER_S",
+    "ORDERWIRE_LOGINS_PER_MINUTE",
+)
+"""Settings of how much one client may ask."""
 ON_ONE_MACHINE = {
     "ORDERWIRE_STANDBYS": "0",
     "ORDERWIRE_REOPEN_S": "0",

@@ -3,7 +3,7 @@
 Everything raises `errors.ApiError` for a refusal that a client should see.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import msgspec
@@ -246,6 +246,9 @@ class Authenticator(Protocol):
         address: str | None,
     ) -> Principal:
         """Return who signed `timestamp + METHOD + target + body` with an API key."""
+
+    async def revoked_keys(self, key_ids: Collection[str]) -> frozenset[str]:
+        """Return those of these API keys that are revoked by now, not from a cache."""
 
 
 class MarketData(Protocol):

@@ -1,8 +1,9 @@
 """The table of API keys. Secrets arrive encrypted, and a key is never deleted, only revoked."""
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import ARRAY, Row, Text, any_, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.storage.database import reading, writing
@@ -27,6 +28,9 @@ class ApiKey(NamedTuple):
 
 
 _BY_ID = select(api_keys).where(api_keys.c.key_id == bindparam("key_id"))
+_UNREVOKED = select(api_keys.c.key_id).where(
+    api_keys.c.key_id == any_(bindparam("key_ids", type_=ARRAY(Text))), api_keys.c.revoked_at.is_(None)
+)
 
 
 async def insert_key(source: AsyncEngine | AsyncConnection, key: ApiKey) -> None:
@@ -65,6 +69,12 @@ async def list_keys(source: AsyncEngine | AsyncConnection, account_id: int) -> l
     )
     async with reading(source) as connection:
         return [_key(row) for row in await connection.execute(query)]
+
+
+async def unrevoked_keys(source: AsyncEngine | AsyncConnection, key_ids: Collection[str]) -> frozenset[str]:
+    """Return those of these keys that are not revoked."""
+    async with reading(source) as connection:
+        return frozenset(await connection.scalars(_UNREVOKED, {"key_ids": list(key_ids)}))
 
 
 async def revoke_key(source: AsyncEngine | AsyncConnection, key_id: str, *, account_id: int, at_ms: int) -> bool:

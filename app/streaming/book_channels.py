@@ -90,10 +90,14 @@ class BookView(LiveChannel):
         """Bring the view to the book's seq, with an empty delta if nothing changed in sight."""
         self._show(even_if_empty=True)
 
-    def _show(self, *, even_if_empty: bool) -> None:
+    def stop(self) -> None:
+        """Show nothing more of what came by."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _show(self, *, even_if_empty: bool) -> None:
+        self.stop()
         book = self._book()
         if book is None or self._position is None or self._position[0] != book.epoch:
             return

@@ -8,7 +8,9 @@ session. Frames are already text: one ASGI message each, no encoding here.
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 from starlette.responses import Response
@@ -16,10 +18,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app import metrics
 from app.errors import ApiError
+from app.protocol.addresses import caller_of
 from app.protocol.messages import encode_frame
 from app.protocol.ports import Authenticator, OrderEntry, SessionHolds
 from app.protocol.problems import problem_of
 from app.streaming.hub import Hub
+from app.streaming.key_watch import KeyWatch
 from app.streaming.limits import SessionLimits
 from app.streaming.liveness import StreamProtocol
 from app.streaming.session import PING_INTERVAL_MS, Session, SessionContext
@@ -54,43 +58,65 @@ class StreamEndpoint:
         limits: SessionLimits | None = None,
     ) -> None:
         self._limits = limits or SessionLimits()
+        self.key_watch = KeyWatch(authenticator)
+        """Ends the sessions of revoked keys, while it runs."""
         self._context = SessionContext(
             hub=hub,
             authenticator=authenticator,
             order_entry=order_entry,
             limits=self._limits,
             holds=holds,
+            key_watch=self.key_watch,
         )
         self._hub = hub
         self._allowed_origins = frozenset(allowed_origins)
         self._sessions = 0
+        self._sessions_of: Counter[str] = Counter()
+        """Sessions by caller: no more entries than sessions."""
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one socket until it ends."""
-        refusal = self._refusal(websocket)
-        try:
-            if refusal is not None:
+        address = websocket.client.host if websocket.client else None
+        caller = caller_of(address or "")
+        refusal = self._refusal(websocket, caller)
+        if refusal is not None:
+            with suppress(*_GONE):
                 await websocket.send_denial_response(_problem_response(refusal))
-                return
+            return
+        self._sessions += 1
+        self._sessions_of[caller] += 1
+        try:
+            await self._serve(websocket, address)
+        finally:
+            self._sessions -= 1
+            self._sessions_of[caller] -= 1
+            if not self._sessions_of[caller]:
+                del self._sessions_of[caller]
+
+    async def _serve(self, websocket: WebSocket, address: str | None) -> None:
+        try:
             await websocket.accept()
         except _GONE:
             return
-        self._sessions += 1
         metrics.SESSIONS_OPEN.inc()
-        session = Session(self._context, address=websocket.client.host if websocket.client else None)
+        session = Session(self._context, address=address)
         try:
             await _run(websocket, session)
         finally:
             session.detach()
             metrics.SESSIONS_OPEN.dec()
-            self._sessions -= 1
 
-    def _refusal(self, websocket: WebSocket) -> ApiError | None:
+    def _refusal(self, websocket: WebSocket, caller: str) -> ApiError | None:
         origin = websocket.headers.get("origin")
         if origin is not None and origin not in self._allowed_origins:
             return ApiError("forbidden", "This origin may not open the stream.")
         if self._hub.is_draining or self._sessions >= self._limits.sessions_max:
             return ApiError("service_unavailable", "This replica takes no more sessions.", retry_after_ms=1000)
+        most = self._limits.sessions_per_address
+        if most is not None and self._sessions_of[caller] >= most:
+            return ApiError(
+                "rate_limited", "The address has too many sessions here.", limit=str(most), retry_after_ms=1000
+            )
         return None
 
 
@@ -149,5 +175,5 @@ async def _sent(websocket: WebSocket, message: dict[str, Any]) -> bool:
 
 def _problem_response(error: ApiError) -> Response:
     problem = problem_of(error, None)
-    headers = {"Retry-After": "1"} if problem.status == 503 else None
+    headers = None if error.retry_after_ms is None else {"Retry-After": str(-(-error.retry_after_ms // 1000))}
     return Response(encode_frame(problem), problem.status, headers, "application/problem+json")

@@ -64,10 +64,18 @@ class LiveChannel(ABC):
     def __init__(self, name: str) -> None:
         self.name = name
         self.members: set[Subscription] = set()
+        self.on_abandoned: Callable[[], object] = lambda: None
+        """Told when the last subscriber left."""
 
     @abstractmethod
     def first_frame(self, reason: Reason) -> FirstFrame | None:
         """Return the frame a new subscriber starts from, or None while there is no state."""
+
+    def leave(self, member: Subscription) -> None:
+        """Let a subscriber go."""
+        self.members.discard(member)
+        if not self.members:
+            self.on_abandoned()
 
     def publish(self, text: str, seq: int = 0) -> None:
         """Queue one frame for every live subscriber."""

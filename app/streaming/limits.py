@@ -12,6 +12,8 @@ class SessionLimits:
 
     sessions_max: int = 20_000
     """Sessions of the replica; another one is told to come back later."""
+    sessions_per_address: int | None = 2_000
+    """Sessions of the replica from one address, or IPv6 network; None is no limit."""
     channels_max: int = 200
     message_bytes_max: int = 65_536
     messages_per_s: float | None = 500.0

@@ -94,6 +94,7 @@ class Market:
         self._prints: list[TradePrint] | None = None
         """Trades while the last ones are fetched."""
         self._books: dict[BookOptions, BookChannel | BookView] = {}
+        """The full book once somebody asked, and the views that are watched."""
         self._trades = TradesChannel(self)
         self._ticker = TickerChannel(self)
         symbol = instrument.symbol
@@ -109,6 +110,8 @@ class Market:
         channel = self._books.get(options)
         if channel is None:
             channel = self._books[options] = book_channel(self.instrument.symbol, options, lambda: self.book)
+            if isinstance(channel, BookView):
+                channel.on_abandoned = lambda: self._forget_view(options)
         return channel
 
     def activate(self) -> None:
@@ -176,7 +179,7 @@ class Market:
         """Let time pass without trades: the day's statistics change, and lagging views are brought up."""
         self._day.advance(now_ns)
         self._publish_ticker()
-        for channel in self._books.values():
+        for channel in tuple(self._books.values()):
             if isinstance(channel, BookView) and channel.members:
                 channel.flush()
 
@@ -196,8 +199,15 @@ class Market:
             self.book = None
             self._restart(reason, [*self._books.values(), self._ticker])
         elif step is ChainStep.NEXT:
-            for channel in self._books.values():
+            # A copy: a session that ends while it is told takes its view along.
+            for channel in tuple(self._books.values()):
                 channel.follow(delta)
+
+    def _forget_view(self, options: BookOptions) -> None:
+        """Drop a view that nobody watches: there are as many as clients can think of, and each costs every delta."""
+        view = self._books.pop(options, None)
+        if isinstance(view, BookView):
+            view.stop()
 
     def _apply_auction(self, auction: AuctionIndicated) -> None:
         if self.book is not None:
@@ -272,7 +282,7 @@ class Market:
         if self._auction is not None:
             book.indicate(self._auction)
         self.book = book
-        for channel in self._books.values():
+        for channel in tuple(self._books.values()):
             channel.ready()
         if self.tail is not None:
             self._ticker.ready()

@@ -127,6 +127,7 @@ class PrivateStream:
         self._jumps = 0
         """How often events were missed: what is being fetched meanwhile is void."""
         self._jobs: deque[_Job] = deque()
+        """At most four: a recovery, one that was left, a resume, and a snapshot."""
         self._worker: asyncio.Task[None] | None = None
         feeds.watch_account(account_id, self)
 
@@ -137,15 +138,23 @@ class PrivateStream:
 
     def join(self, channels: Iterable[PrivateChannel], resume_from: int | None) -> None:
         """Bring channels live. A resume needs a stream without channels: there is one chain a session."""
-        self._jobs.append(_Job(channels, resume_from))
+        last = self._jobs[-1] if self._jobs else None
+        if resume_from is None and last is not None and last.after is None:
+            # A snapshot that is yet to be sent shows these as well, also while it is read.
+            last.channels.update(channels)
+        else:
+            self._jobs.append(_Job(channels, resume_from))
         self._start()
 
     def leave(self, channels: Iterable[PrivateChannel]) -> None:
         """Show these channels no more."""
         gone = set(channels)
         self.live -= gone
-        for job in self._jobs:
+        for job in tuple(self._jobs):
             job.channels -= gone
+            if not job.channels and job is not self._jobs[0]:
+                # The first may be under way; it ends by itself.
+                self._jobs.remove(job)
 
     def close(self) -> None:
         """End the stream."""

@@ -23,6 +23,7 @@ from app.protocol.schemas import Problem
 from app.protocol.shapes import timestamp_text
 from app.streaming.disconnects import SessionGuard
 from app.streaming.hub import Beat, Hub
+from app.streaming.key_watch import KeyWatch
 from app.streaming.limits import MessageRate, SessionLimits
 from app.streaming.order_calls import order_call, result_frame
 from app.streaming.order_lane import OrderAnswer, OrderLane, refusal_of
@@ -45,6 +46,7 @@ class SessionContext:
     order_entry: OrderEntry
     limits: SessionLimits
     holds: SessionHolds
+    key_watch: KeyWatch
     clock_s: Callable[[], float] = time.monotonic
     now_ns: Callable[[], int] = time.time_ns
 
@@ -150,7 +152,7 @@ class Session:
         self.outbox.clear()
         self._hub.leave(self)
 
-    # ---- what the hub does -----------------------------------------------------------------------
+    # ---- what the replica does ----------------------------------------------------------------------
 
     def beat(self, beat: Beat) -> None:
         """Queue a heartbeat and end what took too long."""
@@ -178,6 +180,11 @@ class Session:
         """Ask the client to come back later and close."""
         self._put(messages.Shutdown(reconnect_after_ms=secrets.randbelow(RECONNECT_MS_MAX)))
         self.end(Close.RESTART)
+
+    def lose_key(self) -> None:
+        """End: the key that the session authenticated with is revoked."""
+        self._refuse(None, ApiError("unauthenticated", "The API key is revoked."))
+        self.end(Close.AUTHENTICATION_FAILED)
 
     # ---- actions -----------------------------------------------------------------------------------
 
@@ -256,7 +263,7 @@ class Session:
             if CODES[error.code].status in (401, 403):
                 self.end(Close.AUTHENTICATION_FAILED)
             return
-        self._principal = principal
+        self._speak_for(principal)
         self._is_settled = True
         scopes = sorted(principal.scopes)
         self._put(messages.Authenticated(id=message.id, account_id=str(principal.account_id), scopes=scopes))
@@ -341,8 +348,16 @@ class Session:
     def _private_names(self) -> list[str]:
         return sorted(self._private.channels) if self._private is not None else []
 
+    def _speak_for(self, principal: Principal | None) -> None:
+        watch = self._context.key_watch
+        if self._principal is not None:
+            watch.release(self._principal.key_id, self)
+        self._principal = principal
+        if principal is not None:
+            watch.hold(principal.key_id, self)
+
     def _log_out(self) -> None:
-        self._principal = None
+        self._speak_for(None)
         if self._private is not None:
             self._private.close()
             self._private = None

@@ -58,7 +58,7 @@ class Subscriptions:
             return False
         self._pending.pop(name, None)
         subscription.is_live = False
-        subscription.channel.members.discard(subscription)
+        subscription.channel.leave(subscription)
         metrics.CHANNELS_OPEN.dec()
         return True
 

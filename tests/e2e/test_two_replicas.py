@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from app.dev.client import RequestRefused, RestClient, StreamSession
+from app.dev.credentials import Credentials
 from tests.book_client import ClientBook
 from tests.exchange import Exchange
 
 CHANGES = 10_000
 BURST = 50
 LIFE_S = 0.8
+KEY_ENDS_S = 5.0
 
 
 def order(symbol: str, side: str, price: int, quantity: int) -> dict[str, Any]:
@@ -165,3 +167,14 @@ async def test_a_book_seeded_by_rest_of_one_replica_follows_the_deltas_of_the_ot
     assert changes == CHANGES
     assert book.applied > 100
     assert state == (snapshot["epoch"], snapshot["seq"], snapshot["bids"], snapshot["asks"])
+
+
+async def test_key_revoked_on_one_replica_ends_its_stream_on_the_other(exchange: Exchange) -> None:
+    async with RestClient(exchange.rest[0], exchange.accounts["alice"]) as owner:
+        key = await owner.call("POST", "/v1/api-keys", {"name": "stolen", "scopes": ["read", "trade"]})
+        thief = Credentials(exchange.accounts["alice"].account_id, key["key"], key["secret"])
+        async with await StreamSession.connect(exchange.ws[1], thief) as stream:
+            await owner.call("DELETE", f"/v1/api-keys/{key['key']}")
+            async with asyncio.timeout(KEY_ENDS_S):
+                await stream.closed.wait()
+            assert stream.close_code == 4001

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.storage.api_keys import ApiKey, get_key, insert_key, list_keys, revoke_key
+from app.storage.api_keys import ApiKey, get_key, insert_key, list_keys, revoke_key, unrevoked_keys
 
 AT_MS = 1_700_000_000_123
 
@@ -73,3 +73,12 @@ async def test_a_write_without_an_error_is_committed(engine: AsyncEngine, module
     connection = await asyncpg.connect(module_database_url)
     assert await connection.fetchval("SELECT count(*) FROM api_keys WHERE key_id = 'k-durable'") == 1
     await connection.close()
+
+
+async def test_keys_that_are_revoked_or_unknown_are_not_among_the_unrevoked(engine: AsyncEngine) -> None:
+    for name in ("k-in-use", "k-ended", "k-not-asked-for"):
+        await insert_key(engine, key(name, 8))
+    await revoke_key(engine, "k-ended", account_id=8, at_ms=AT_MS + 1)
+
+    assert await unrevoked_keys(engine, ["k-in-use", "k-ended", "k-none"]) == {"k-in-use"}
+    assert await unrevoked_keys(engine, []) == frozenset()

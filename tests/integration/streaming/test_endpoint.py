@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
+from uvicorn.server import ServerState
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -20,6 +21,7 @@ from websockets.uri import parse_uri
 
 from app.streaming.endpoint import WS_SETTINGS, StreamEndpoint
 from app.streaming.limits import SessionLimits
+from app.streaming.liveness import StreamProtocol
 from tests.unit.streaming.client import PATIENCE_S, UNLIMITED, Replica, replica_of, until
 from tests.unit.streaming.client_book import ClientBook
 from tests.unit.streaming.exchange import SYMBOL, Exchange
@@ -30,8 +32,10 @@ BOOK = f"orderbook:{SYMBOL}"
 class Server:
     """One replica behind uvicorn."""
 
-    def __init__(self, replica: Replica, url: str) -> None:
+    def __init__(self, replica: Replica, url: str, state: ServerState) -> None:
         self.replica = replica
+        self.connections = state.connections
+        """What uvicorn holds open."""
         self.exchange = replica.exchange
         self.url = url
 
@@ -88,7 +92,7 @@ async def serving(limits: SessionLimits = UNLIMITED, **settings: Any) -> AsyncIt
         running = asyncio.create_task(server.serve(sockets=[sock]))
         await until(lambda: server.started)
         try:
-            yield Server(replica, f"ws://127.0.0.1:{sock.getsockname()[1]}/v1/stream")
+            yield Server(replica, f"ws://127.0.0.1:{sock.getsockname()[1]}/v1/stream", server.server_state)
         finally:
             server.should_exit = True
             await running
@@ -149,6 +153,40 @@ async def test_one_session_too_many_is_told_to_come_back() -> None:
         await until(lambda: not server.replica.hub._members)
         async with server.client():
             pass
+
+
+async def refused_with(server: Server, **options: Any) -> tuple[int, str, str | None]:
+    """Return status, code and Retry-After of a handshake that is refused."""
+    with pytest.raises(InvalidStatus) as refused:
+        async with server.client(**options):
+            pass
+    response = refused.value.response
+    return response.status_code, json.loads(response.body)["code"], response.headers.get("Retry-After")
+
+
+async def test_address_with_too_many_sockets_is_told_so_and_the_others_are_served() -> None:
+    async with serving(replace(UNLIMITED, sessions_per_address=3)) as server, AsyncExitStack() as stack:
+        for _ in range(2):
+            await stack.enter_async_context(server.client())
+        async with server.client():
+            assert await refused_with(server) == (429, "rate_limited", "1")
+            async with server.client(additional_headers={"X-Forwarded-For": "203.0.113.7"}):
+                pass
+        # The place of a socket that went is free again.
+        await until(lambda: len(server.replica.hub._members) == 2)
+        async with server.client():
+            pass
+
+
+async def test_sockets_that_come_at_the_same_time_are_counted_one_by_one() -> None:
+    async with serving(replace(UNLIMITED, sessions_per_address=3)) as server:
+        opened = await asyncio.gather(
+            *(connect(server.url, compression=None) for _ in range(12)), return_exceptions=True
+        )
+        websockets = [one for one in opened if isinstance(one, ClientConnection)]
+        assert len(websockets) == 3
+        for websocket in websockets:
+            await websocket.close()
 
 
 @pytest.mark.parametrize(
@@ -231,6 +269,48 @@ async def test_reader_who_stops_is_dropped_and_the_other_gets_everything() -> No
                     await server.replica.ticked()
                     await asyncio.sleep(0.01)
             assert seen == 50_000
+
+
+class QuickDrop(StreamProtocol):
+    """Does not wait long for a peer."""
+
+    drop_s = 0.05
+
+
+@pytest.mark.parametrize(
+    ("limits", "settings"),
+    [
+        pytest.param(replace(UNLIMITED, write_stuck_s=0.05, close_s=0.0), {}, id="what is written to it gets stuck"),
+        pytest.param(replace(UNLIMITED, fact_bytes_max=200_000, close_s=0.0), {}, id="its backlog is too large"),
+        pytest.param(UNLIMITED, {"ws_ping_interval": 0.6, "ws_ping_timeout": 0.1}, id="it answers no ping"),
+    ],
+)
+async def test_peer_that_never_reads_leaves_no_connection_behind(
+    limits: SessionLimits, settings: dict[str, float]
+) -> None:
+    async with serving(limits, ws=QuickDrop, **settings) as server, AsyncExitStack() as stack:
+        # Closed in any case: the server waits for its peers when it stops.
+        raw = stack.enter_context(socket.socket())
+        raw.settimeout(PATIENCE_S)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connected(raw, server.url)
+        peer = ClientProtocol(parse_uri(server.url))
+        peer.send_request(peer.connect())
+        raw.sendall(b"".join(peer.data_to_send()))
+        while peer.state is not State.OPEN:
+            peer.receive_data(await asyncio.to_thread(raw.recv, 1024))
+        peer.send_text(json.dumps({"action": "subscribe", "channels": [f"trades:{SYMBOL}"]}).encode())
+        raw.sendall(b"".join(peer.data_to_send()))
+        market = server.replica.hub._market(SYMBOL)
+        await until(lambda: any(member.is_live for member in market._trades.members))
+        # More than the kernel and the transport take.
+        for _ in range(100):
+            server.exchange.trade(count=1000)
+        async with asyncio.timeout(PATIENCE_S):
+            while server.connections:
+                await server.replica.ticked()
+                await asyncio.sleep(0.01)
+        await until(lambda: not server.replica.hub._members)
 
 
 def connected(sock: socket.socket, url: str) -> socket.socket:

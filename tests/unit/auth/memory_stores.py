@@ -1,5 +1,6 @@
 """The key and user tables in memory, with the same promises as PostgreSQL's."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from app.storage.api_keys import ApiKey
@@ -23,6 +24,10 @@ class MemoryKeyStore:
 
     async def of_account(self, account_id: int) -> list[ApiKey]:
         return [key for key in reversed(self.keys.values()) if key.account_id == account_id]
+
+    async def unrevoked(self, key_ids: Collection[str]) -> frozenset[str]:
+        self.reads += 1
+        return frozenset(key_id for key_id in key_ids if self.keys[key_id].revoked_at_ms is None)
 
     async def revoke(self, key_id: str, *, account_id: int, at_ms: int) -> bool:
         key = self.keys.get(key_id)

@@ -155,3 +155,15 @@ async def test_number_of_usable_keys_is_limited() -> None:
     assert caught.value.limit == str(KEYS_PER_ACCOUNT_MAX)
     await bench.keys.revoke(OWNER, created[0].key)
     await bench.keys.create(OWNER, REQUEST)
+
+
+async def test_revoked_keys_are_found_past_the_cache_and_opened_no_more() -> None:
+    bench = Bench()
+    kept, ended = [(await bench.keys.create(OWNER, REQUEST)).key for _ in range(2)]
+    elsewhere = ApiKeys(bench.store, SecretBox("k" * 32), clock=lambda: bench.now)
+    for key in (kept, ended):
+        assert await elsewhere.opened(key) is not None
+    await bench.keys.revoke(OWNER, ended)
+    assert await elsewhere.revoked([kept, ended]) == {ended}
+    assert await elsewhere.opened(ended) is None
+    assert await elsewhere.opened(kept) is not None

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +13,9 @@ from app.errors import ApiError
 from app.link.frames import Hold, Release
 from app.link.holds import Holds
 from app.protocol import schemas
+from app.protocol.ports import Authenticator
 from app.streaming.hub import Hub
+from app.streaming.key_watch import KeyWatch
 from app.streaming.limits import SessionLimits
 from app.streaming.session import Session, SessionContext
 from tests.unit.streaming.exchange import ALICE, BOB, Exchange
@@ -55,6 +57,10 @@ class KeyRing:
         """Remember what was signed; the key is the name."""
         self.signed.append(signed)
         return await self.by_token(signed["key"])
+
+    async def revoked_keys(self, key_ids: Collection[str]) -> frozenset[str]:
+        """Return none."""
+        return frozenset()
 
 
 class OrderDesk:
@@ -248,9 +254,13 @@ class Client:
 class Replica:
     """A hub on an exchange, and its clients."""
 
-    def __init__(self, exchange: Exchange, limits: SessionLimits = UNLIMITED) -> None:
+    def __init__(
+        self, exchange: Exchange, limits: SessionLimits = UNLIMITED, authenticator: Authenticator | None = None
+    ) -> None:
         self.exchange = exchange
         self.keys = KeyRing()
+        authenticator = authenticator or self.keys
+        self.key_watch = KeyWatch(authenticator)
         self.desk = OrderDesk()
         self.clock_s = 0.0
         self.now_ns = time.time_ns()
@@ -262,8 +272,9 @@ class Replica:
         self._context = SessionContext(
             hub=self.hub,
             holds=self.holds,
-            authenticator=self.keys,
+            authenticator=authenticator,
             order_entry=self.desk,
+            key_watch=self.key_watch,
             limits=limits,
             clock_s=lambda: self.clock_s,
             now_ns=lambda: self.now_ns,
@@ -292,9 +303,11 @@ class Replica:
 
 
 @asynccontextmanager
-async def replica_of(exchange: Exchange, limits: SessionLimits = UNLIMITED) -> AsyncIterator[Replica]:
-    """Run a replica."""
-    replica = Replica(exchange, limits)
+async def replica_of(
+    exchange: Exchange, limits: SessionLimits = UNLIMITED, authenticator: Authenticator | None = None
+) -> AsyncIterator[Replica]:
+    """Run a replica; by default an account's name is its token."""
+    replica = Replica(exchange, limits, authenticator)
     await replica.hub.start()
     try:
         yield replica

@@ -7,6 +7,7 @@ import pytest
 
 from app.protocol.close_codes import Close
 from app.streaming import feed as feed_module
+from app.streaming.book_channels import BookView
 from tests.unit.streaming.client import UNLIMITED, Client, Frame, replica_of, until
 from tests.unit.streaming.client_book import ClientBook
 from tests.unit.streaming.exchange import ALICE, SYMBOL, Exchange
@@ -175,3 +176,65 @@ async def test_slow_private_reader_is_closed_4008() -> None:
         await replica.applied()
         assert client.session.close is Close.SLOW_CONSUMER
         assert replica.hub._accounts == {}
+
+
+async def test_views_nobody_watches_are_forgotten_with_their_timers() -> None:
+    exchange = Exchange()
+    exchange.change([(100, 1)])
+    async with replica_of(exchange) as replica:
+        client, other = replica.client(), replica.client()
+        await other.subscribe(BOOK, options={BOOK: {"depth": 2}})
+        market = replica.hub._markets[SYMBOL]
+        views: list[BookView] = []
+        for depth in range(1, 51):
+            await client.subscribe(BOOK, options={BOOK: {"depth": depth, "interval_ms": 1000}})
+            await client.next("snapshot")
+            exchange.change([(100, 2 * depth)])
+            exchange.change([(100, 2 * depth + 1)])
+            await replica.applied()
+            view = client.session._public._by_name[BOOK].channel
+            assert isinstance(view, BookView)
+            views.append(view)
+            assert view._timer is not None
+        await client.ask("unsubscribe", channels=[BOOK])
+        assert [view for view in views if view._timer is not None] == []
+        assert len(market._books) <= 2
+        other.session.detach()
+        assert len(market._books) <= 1
+
+
+async def test_view_is_whole_for_who_comes_after_it_was_forgotten() -> None:
+    exchange = Exchange()
+    exchange.change([(100, 1)])
+    async with replica_of(exchange) as replica:
+        client = replica.client()
+        for quantity in range(2, 5):
+            book = ClientBook()
+            await client.subscribe(BOOK, options={BOOK: {"depth": 1}})
+            book.take(await client.next("snapshot"))
+            exchange.change([(100, quantity)])
+            await replica.applied()
+            book.take(await client.next("delta"))
+            assert (book.bids, book.gaps) == ({"1": f"0.00{quantity}"}, 0)
+            await client.ask("unsubscribe", channels=[BOOK])
+
+
+async def test_session_that_ends_while_a_view_is_shown_harms_no_other_view() -> None:
+    exchange = Exchange()
+    exchange.change([(100, 1)])
+    async with replica_of(exchange, replace(UNLIMITED, state_bytes_max=0, fact_bytes_max=0)) as replica:
+        clients = [replica.client() for _ in range(4)]
+        for depth, client in enumerate(clients, 1):
+            client.read()
+            await client.subscribe(BOOK, options={BOOK: {"depth": depth}})
+            await client.next("snapshot")
+        # The first one reads neither this reply nor any delta: the second delta ends its session.
+        await clients[0].send("ping")
+        for quantity in (2, 3):
+            exchange.change([(100, quantity)])
+            await replica.applied()
+            for client in clients[1:]:
+                (delta,) = client.read()
+                assert delta["bids"] == [["1", f"0.00{quantity}"]]
+        assert clients[0].session.close is Close.SLOW_CONSUMER
+        assert len(replica.hub._markets[SYMBOL]._books) == 3
