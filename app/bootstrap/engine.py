@@ -31,7 +31,7 @@ from app.protocol.records import decode_batch, encode, without_commands
 from app.sequencer.clock import LeaderClock
 from app.sequencer.collector import spare_the_engine
 from app.sequencer.follower import STANDBY_POLL_S, Follower
-from app.sequencer.leadership import Elected, become_leader, keep_lock, keep_room
+from app.sequencer.leadership import Elected, beating, become_leader, keep_lock, keep_room
 from app.sequencer.leases import leases_of
 from app.sequencer.modes import LeaderModes
 from app.sequencer.publisher import Publisher
@@ -46,7 +46,7 @@ from app.storage.quarantine import QuarantineStore
 
 GENESIS_EPOCH = 1
 CHECKPOINT_AFTER_REPLAY = 100_000
-"""A leader that replayed more commands writes a checkpoint before it accepts."""
+"""A leader that was nobody's standby and replayed more commands writes a checkpoint before it accepts."""
 
 log = structlog.get_logger(__name__)
 
@@ -88,16 +88,17 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
                 return EXIT_OK
             head = elected.head
             clock = LeaderClock(await lock.clock_ns())
-            recovered = await follower.lead(journal, head)
+            holding = asyncio.create_task(keep_lock(lock))
+            stack.callback(holding.cancel)
+            async with beating(journal, head):
+                recovered = await follower.lead(journal, head)
+                if elected.silence_s is None and recovered.replayed > CHECKPOINT_AFTER_REPLAY:
+                    await save_checkpoint(database, settings.shard, recovered)
         except JournalDamaged as error:
             raise StartupError(str(error)) from error
         log.info("recovered", head_seq=head.head_seq, replayed=recovered.replayed)
-        holding = asyncio.create_task(keep_lock(lock))
-        stack.callback(holding.cancel)
         making_room = asyncio.create_task(keep_room(followed))
         stack.callback(making_room.cancel)
-        if recovered.replayed > CHECKPOINT_AFTER_REPLAY:
-            await save_checkpoint(database, settings.shard, recovered)
         # What was restored and followed since the start.
         spare_the_engine()
         modes = _modes(settings, _silence_s(elected, recovered, clock))
