@@ -109,6 +109,10 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
         except (Fenced, JournalUnavailable, JournalDamaged, EngineCrashed) as error:
             log.error("leadership_lost", reason=str(error))
             return EXIT_LOST
+        # A standby leads at once; a large checkpoint takes its time, and what it holds stays committed.
+        holding.cancel()
+        await asyncio.gather(holding, return_exceptions=True)
+        await lock.close()
         await save_checkpoint(database, settings.shard, led)
         return EXIT_OK
 

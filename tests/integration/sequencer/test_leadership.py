@@ -19,7 +19,7 @@ from app.storage.leader_lock import LeaderLock
 from tests.database_roles import as_role
 from tests.engine_process import linked, role_environment
 
-LED_WAIT_S = 10.0
+LED_WAIT_S = 5.0
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ async def running_engine(monkeypatch: pytest.MonkeyPatch, stop: asyncio.Event) -
         yield running
     finally:
         stop.set()
-        async with asyncio.timeout(LED_WAIT_S):
+        async with asyncio.timeout(2 * LED_WAIT_S):
             await running
 
 
@@ -129,3 +129,20 @@ async def test_a_cold_start_with_a_long_tail_writes_a_checkpoint_before_it_accep
                 await link.submit(CreateAccount(f"account-{number}"))
         # At the end too, for whoever starts next.
         assert len(written) == len(expected) + 1
+
+
+@pytest.mark.usefixtures("engine_settings")
+async def test_a_leader_that_stops_gives_the_lead_away_before_it_writes_its_checkpoint(
+    database_url: str, shard: int, candidates: list[Candidate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Elected] = []
+
+    async def save(*_: object) -> None:
+        async with asyncio.timeout(LED_WAIT_S):
+            taken.append(await candidates[0].elected())
+
+    monkeypatch.setattr(engine_module, "save_checkpoint", save)
+    monkeypatch.setattr(leadership, "BEAT_STILL_S", 2 * LED_WAIT_S)
+    async with running_engine(monkeypatch, asyncio.Event()), linked(database_url, shard=shard) as link:
+        await link.submit(CreateAccount("first"))
+    assert [elected.head.term for elected in taken] == [2]
