@@ -18,6 +18,8 @@ LOCK_NAMESPACE = 0x6F77
 STANDBY_NAMESPACE = LOCK_NAMESPACE + 1
 """First key of the lock that standbys share: whoever holds it could lead."""
 QUERY_TIMEOUT_S = 2.0
+_FAULTS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""All that says that an answer did not come; a refusal too may be for a while."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 _STANDBYS = """
@@ -111,6 +113,6 @@ class LeaderLock:
             return await self._server.run(
                 lambda connection: connection.fetchval(query, *arguments), timeout_s=QUERY_TIMEOUT_S
             )
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _FAULTS as error:
             self._standing_by = False
             raise JournalUnavailable(f"PostgreSQL: {error}") from error
