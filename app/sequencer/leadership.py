@@ -7,9 +7,7 @@ compare-and-set decides; a leader that lost cannot commit any more.
 
 import asyncio
 import contextlib
-import os
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -19,7 +17,7 @@ import structlog
 from app.errors import JournalUnavailable
 from app.sequencer.sequencer import BEAT_IDLE_S
 from app.storage.journal import Head, Journal
-from app.storage.leader_lock import LeaderLock
+from app.storage.leader_lock import LeaderLock, lock_key
 
 BEAT_READS_MIN = 6
 BEAT_STILL_S = 1.5
@@ -60,22 +58,19 @@ class LockHint:
 
     def __init__(self, lock: LeaderLock) -> None:
         self._lock = lock
-        self._holding = False
         self._trusted: str | None = None
 
-    async def free(self) -> bool:
-        """Take the lock if it is free; returns whether that says that nobody leads. Raises JournalUnavailable."""
-        self._holding = await self._lock.try_acquire()
-        started = await self._lock.server_started()
-        if self._trusted is None or not self._holding:
+    async def free(self, owner: str) -> bool:
+        """Return whether its lock says that the owner of the head row is gone. Raises JournalUnavailable."""
+        key = lock_key(owner)
+        if key is None:
+            # Of a build before this one, or by hand: only its beat counts.
+            return False
+        free, started = await self._lock.probe(key)
+        if self._trusted is None or not free:
             self._trusted = started
-        # A restart of PostgreSQL frees the lock of a leader that lives: then only its beat counts.
-        return self._holding and started == self._trusted
-
-    async def leave(self) -> None:
-        """Let the lock go if it was taken. Raises JournalUnavailable."""
-        if self._holding:
-            await self._lock.release()
+        # A restart of PostgreSQL frees the lock of a leader that lives: only its beat counts until it is held again.
+        return free and started == self._trusted
 
 
 class Elected(NamedTuple):
@@ -93,24 +88,25 @@ async def become_leader(
     With `is_ready` the engine stands by, and leads, only from when it says so: whoever has yet to restore
     would lead in silence, and keep away those that could serve at once.
     """
-    owner = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4()}"
     watch, hint, waiting = BeatWatch(), LockHint(lock), True
     while True:
         try:
             head = await journal.head()
             silent = watch.silent(head, time.monotonic())
             if is_ready is None or is_ready():
-                free = await hint.free()
+                if not lock.held:
+                    # Ours, which others look at once we lead.
+                    await lock.try_acquire()
+                free = await hint.free(head.owner)
                 if free or silent or not head.owner:
                     await journal.make_room()
-                    taken = await journal.take_over(head, owner=owner, address=address, build=build)
+                    taken = await journal.take_over(head, owner=lock.owner, address=address, build=build)
                     if taken is not None:
                         log.info("leading", term=taken.term, head_seq=taken.head_seq, by="lock" if free else "beat")
                         with contextlib.suppress(JournalUnavailable):
                             # A session that was lost stands by no more.
                             await lock.leave_standby()
                         return Elected(taken, None if watch.moved is None else time.monotonic() - watch.moved)
-                await hint.leave()
                 if is_ready is not None:
                     await lock.stand_by()
                 if waiting:

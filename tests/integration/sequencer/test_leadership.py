@@ -4,18 +4,20 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from app.bootstrap import engine as engine_module
 from app.config import Settings
 from app.domain.commands import CreateAccount
 from app.sequencer import leadership
-from app.sequencer.leadership import Elected, beating, become_leader
+from app.sequencer.leadership import Elected, beating, become_leader, keep_lock
 from app.sequencer.recovery import Recovered
 from app.storage.database import asyncpg_dsn
 from app.storage.journal import Journal
-from app.storage.leader_lock import LeaderLock
+from app.storage.leader_lock import LeaderLock, lock_key
 from tests.database_roles import as_role
 from tests.engine_process import linked, role_environment
 
@@ -85,6 +87,62 @@ async def test_a_leader_beats_while_it_catches_up(candidates: list[Candidate], m
     after = await other.journal.head()
     await asyncio.sleep(0.05)
     assert await other.journal.head() == after
+
+
+async def test_a_frozen_leader_that_wakes_and_ends_takes_nobody_along(
+    candidates: list[Candidate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lock falls free while another leads that it knows nothing of."""
+    monkeypatch.setattr(leadership, "BEAT_IDLE_S", 0.02)
+    monkeypatch.setattr(leadership, "BEAT_STILL_S", 0.4)
+    monkeypatch.setattr(leadership, "LOCK_CHECK_S", LED_WAIT_S)
+    frozen, second, standby = candidates
+    async with asyncio.timeout(LED_WAIT_S):
+        await frozen.elected()
+        taken = (await second.elected()).head
+    assert taken.term == 2
+    holding = asyncio.create_task(keep_lock(second.lock))
+    async with beating(second.journal, taken):
+        competing = asyncio.create_task(standby.elected())
+        await asyncio.sleep(4 * leadership.POLL_S)
+        await frozen.lock.close()
+        await asyncio.sleep(8 * leadership.POLL_S)
+        assert not competing.done(), "a leader that beats was deposed"
+        # Its own lock counts.
+        holding.cancel()
+        await second.lock.close()
+        async with asyncio.timeout(LED_WAIT_S):
+            assert (await competing).head.term == 3
+
+
+async def test_those_that_look_at_a_lock_do_not_take_each_other_for_its_owner(candidates: list[Candidate]) -> None:
+    owner, *others = (candidate.lock for candidate in candidates)
+    key = lock_key(owner.owner)
+    assert key is not None
+    assert not (await others[0].probe(key)).free
+    await owner.close()
+    for _ in range(50):
+        assert all(probe.free for probe in await asyncio.gather(*(other.probe(key) for other in others)))
+    assert await owner.try_acquire()
+    assert not (await others[0].probe(key)).free
+
+
+async def test_a_server_that_ends_idle_sessions_leaves_the_lock(database_url: str, shard: int) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(f'ALTER DATABASE "{urlsplit(database_url).path[1:]}" SET idle_session_timeout = 50')
+    finally:
+        await connection.close()
+    lock, other = [await LeaderLock.connect(asyncpg_dsn(database_url), shard) for _ in range(2)]
+    try:
+        await asyncio.sleep(0.3)
+        key = lock_key(lock.owner)
+        assert key is not None
+        assert not (await other.probe(key)).free
+        assert lock.held
+    finally:
+        await lock.close()
+        await other.close()
 
 
 @asynccontextmanager
