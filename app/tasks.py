@@ -6,9 +6,9 @@ from typing import Any
 
 import structlog
 
-CANCEL_AGAIN_S = 0.1
-"""How long a task may take to end before it is canceled once more."""
-CANCELS_MAX = 20
+CANCEL_AGAIN_S = 1.0
+"""How long a task may take to end, with what it closes on its way, before it is canceled once more."""
+CANCELS_MAX = 5
 
 log = structlog.get_logger(__name__)
 

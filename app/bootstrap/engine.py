@@ -31,7 +31,7 @@ from app.protocol.records import decode_batch, encode, without_commands
 from app.sequencer.clock import LeaderClock
 from app.sequencer.collector import spare_the_engine
 from app.sequencer.follower import STANDBY_POLL_S, Follower
-from app.sequencer.leadership import Elected, become_leader, keep_lock, keep_room
+from app.sequencer.leadership import Elected, beating, become_leader, keep_lock, keep_room
 from app.sequencer.leases import leases_of
 from app.sequencer.modes import LeaderModes
 from app.sequencer.publisher import Publisher
@@ -47,7 +47,7 @@ from app.tasks import end_all
 
 GENESIS_EPOCH = 1
 CHECKPOINT_AFTER_REPLAY = 100_000
-"""A leader that replayed more commands writes a checkpoint before it accepts."""
+"""A leader that was nobody's standby and replayed more commands writes a checkpoint before it accepts."""
 
 REPUBLISH_BYTES_MAX = 8 << 20
 """Of rows that are read for the bus at once: they are decoded beside the loop, which must not wait long."""
@@ -92,14 +92,15 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
                 return EXIT_OK
             head = elected.head
             clock = LeaderClock(await lock.clock_ns())
-            recovered = await follower.lead(journal, head)
+            holding = asyncio.create_task(keep_lock(lock), name="keep_lock")
+            stack.callback(holding.cancel)
+            async with beating(journal, head):
+                recovered = await follower.lead(journal, head)
+                if elected.silence_s is None and recovered.replayed > CHECKPOINT_AFTER_REPLAY:
+                    await save_checkpoint(database, settings.shard, recovered)
         except JournalDamaged as error:
             raise StartupError(str(error)) from error
         log.info("recovered", head_seq=head.head_seq, replayed=recovered.replayed)
-        holding = asyncio.create_task(keep_lock(lock), name="keep_lock")
-        stack.callback(holding.cancel)
-        if recovered.replayed > CHECKPOINT_AFTER_REPLAY:
-            await save_checkpoint(database, settings.shard, recovered)
         # What was restored and followed since the start.
         spare_the_engine()
         modes = _modes(settings, _silence_s(elected, recovered, clock))
@@ -119,6 +120,9 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
         except (Fenced, JournalUnavailable, JournalDamaged, EngineCrashed, TaskEnded) as error:
             log.error("leadership_lost", reason=str(error))
             return EXIT_LOST
+        # A standby leads at once; a large checkpoint takes its time, and what it holds stays committed.
+        await end_all([holding])
+        await lock.close()
         await save_checkpoint(database, settings.shard, led)
         return EXIT_OK
 
@@ -149,9 +153,7 @@ async def _stand_by(follower: Follower, election: Coroutine[Any, Any, Elected], 
     following = asyncio.create_task(follower.run(stop))
     tasks: list[asyncio.Task[Any]] = [leading, stopping, following]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await end_all(tasks)
     if leading.done() and not leading.cancelled():
         return leading.result()
     if following.done() and not following.cancelled():

@@ -336,25 +336,28 @@ class LinkClient:
 
     async def _connect_once(self) -> bool:
         """Hold one connection until it ends; returns whether it had been welcomed."""
-        loop = self._loop
+        welcomed = False
         try:
             found = await self._locate()
             if found is None or found[1] < self.term or not found[0]:
                 return False
             host, _, port = found[0].rpartition(":")
             async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
-                _, link = await loop.create_connection(lambda: Link(self.on_reply), host, int(port))
+                _, link = await self._loop.create_connection(self._made, host, int(port))
+            await self._supervise(link)
         except (OSError, TimeoutError, LinkError) as error:
             log.debug("link_connect_failed", reason=str(error))
-            return False
-        self._link = link
-        try:
-            await self._supervise(link)
         finally:
-            link.abort()
-            welcomed = self._ready.is_set()
-            self._lose()
+            if self._link is not None:
+                self._link.abort()
+                welcomed = self._ready.is_set()
+                self._lose()
         return welcomed
+
+    def _made(self) -> Link:
+        """Return the next link, which is the current one from its first byte: that may arrive before we go on."""
+        self._link = Link(self.on_reply)
+        return self._link
 
     async def _supervise(self, link: Link) -> None:
         """Beat until the connection ends, or until the leader falls silent."""

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.engine.engine import Engine
 from app.errors import JournalDamaged, JournalUnavailable
 from app.protocol.records import GENESIS_HASH
-from app.sequencer.recovery import Recovered, catch_up, follow_row, recover, restore_newest, save_checkpoint
+from app.sequencer.recovery import Recovered, catch_up, follow_row, restore_newest, save_checkpoint
 from app.storage import checkpoints
 from app.storage.journal import Head, Journal
 
@@ -78,10 +78,10 @@ class Follower:
                 raise
 
     async def lead(self, journal: Journal, head: Head) -> Recovered:
-        """Return the engine at a head that was just taken over; `run` has ended. Raises JournalDamaged."""
-        if self._engine is None:
-            return await recover(journal, checkpoints.load_newest_first(self._database, journal.shard), head)
-        return await catch_up(journal, self._engine, self._row_hash, head)
+        """Return the engine at a head that was taken over once `caught_up`; `run` has ended. Raises JournalDamaged."""
+        assert self._engine is not None, "expected a follower that had caught up"
+        recovered = await catch_up(journal, self._engine, self._row_hash, head)
+        return recovered._replace(replayed=head.head_seq - self._written_seq)
 
     async def _start(self) -> Engine:
         while True:

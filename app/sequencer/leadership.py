@@ -7,17 +7,17 @@ compare-and-set decides; a leader that lost cannot commit any more.
 
 import asyncio
 import contextlib
-import os
 import time
-import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import structlog
 
 from app.errors import JournalUnavailable
+from app.sequencer.sequencer import BEAT_IDLE_S
 from app.storage.journal import Head, Journal
-from app.storage.leader_lock import LeaderLock
+from app.storage.leader_lock import LeaderLock, lock_key
 
 BEAT_READS_MIN = 6
 BEAT_STILL_S = 1.5
@@ -53,6 +53,26 @@ class BeatWatch:
         return self._reads >= BEAT_READS_MIN and now - self._since >= BEAT_STILL_S
 
 
+class LockHint:
+    """Judges from the leader's lock whether its session is gone."""
+
+    def __init__(self, lock: LeaderLock) -> None:
+        self._lock = lock
+        self._trusted: str | None = None
+
+    async def free(self, owner: str) -> bool:
+        """Return whether its lock says that the owner of the head row is gone. Raises JournalUnavailable."""
+        key = lock_key(owner)
+        if key is None:
+            # Of a build before this one, or by hand: only its beat counts.
+            return False
+        free, started = await self._lock.probe(key)
+        if self._trusted is None or not free:
+            self._trusted = started
+        # A restart of PostgreSQL frees the lock of a leader that lives: only its beat counts until it is held again.
+        return free and started == self._trusted
+
+
 class Elected(NamedTuple):
     """Our own head row, and how long in seconds the leader before us was silent; None if nobody saw it beat."""
 
@@ -61,45 +81,66 @@ class Elected(NamedTuple):
 
 
 async def become_leader(
-    journal: Journal, lock: LeaderLock, *, address: str, build: str, is_ready: Callable[[], bool] = lambda: False
+    journal: Journal, lock: LeaderLock, *, address: str, build: str, is_ready: Callable[[], bool] | None = None
 ) -> Elected:
     """Wait for the shard to be without a leader and take it. Survives an outage.
 
-    From when `is_ready` says so, the engine counts as a standby.
+    With `is_ready` the engine stands by, and leads, only from when it says so: whoever has yet to restore
+    would lead in silence, and keep away those that could serve at once.
     """
-    owner = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4()}"
-    watch, waiting = BeatWatch(), False
-    trusted: str | None = None
+    watch, hint, waiting = BeatWatch(), LockHint(lock), True
     while True:
         try:
             head = await journal.head()
             silent = watch.silent(head, time.monotonic())
-            holding = await lock.try_acquire()
-            started = await lock.server_started()
-            if trusted is None or not holding:
-                trusted = started
-            # A restart of PostgreSQL frees the lock of a leader that lives: then only its beat counts.
-            free = holding and started == trusted
-            if free or silent or not head.owner:
-                await journal.make_room()
-                taken = await journal.take_over(head, owner=owner, address=address, build=build)
-                if taken is not None:
-                    log.info("leading", term=taken.term, head_seq=taken.head_seq, by="lock" if free else "beat")
-                    with contextlib.suppress(JournalUnavailable):
-                        # A session that was lost stands by no more.
-                        await lock.leave_standby()
-                    return Elected(taken, None if watch.moved is None else time.monotonic() - watch.moved)
-            if holding:
-                await lock.release()
-            if is_ready():
-                await lock.stand_by()
+            if is_ready is None or is_ready():
+                if not lock.held:
+                    # Ours, which others look at once we lead.
+                    await lock.try_acquire()
+                free = await hint.free(head.owner)
+                if free or silent or not head.owner:
+                    await journal.make_room()
+                    taken = await journal.take_over(head, owner=lock.owner, address=address, build=build)
+                    if taken is not None:
+                        log.info("leading", term=taken.term, head_seq=taken.head_seq, by="lock" if free else "beat")
+                        with contextlib.suppress(JournalUnavailable):
+                            # A session that was lost stands by no more.
+                            await lock.leave_standby()
+                        return Elected(taken, None if watch.moved is None else time.monotonic() - watch.moved)
+                if is_ready is not None:
+                    await lock.stand_by()
+                if waiting:
+                    waiting = False
+                    log.info("standing_by", leader=head.owner, term=head.term)
         except JournalUnavailable as error:
             log.warning("standby_waits_for_postgresql", reason=str(error))
-        else:
-            if not waiting:
-                waiting = True
-                log.info("standing_by", leader=head.owner, term=head.term)
         await asyncio.sleep(POLL_S)
+
+
+@asynccontextmanager
+async def beating(journal: Journal, head: Head) -> AsyncIterator[None]:
+    """Beat on a head that was just taken over while the block runs: it may take longer than a silence.
+
+    An engine that is fenced meanwhile is told so by its next statement.
+    """
+    done = asyncio.Event()
+
+    async def beat() -> None:
+        while True:
+            try:
+                async with asyncio.timeout(BEAT_IDLE_S):
+                    await done.wait()
+                return
+            except TimeoutError:
+                await journal.beat(head.term, head.head_seq, head.head_hash)
+
+    beats = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        # Not canceled: that would cut the connection under a beat.
+        done.set()
+        await asyncio.gather(beats, return_exceptions=True)
 
 
 async def keep_lock(lock: LeaderLock) -> None:

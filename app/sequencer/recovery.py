@@ -49,6 +49,8 @@ async def catch_up(journal: Journal, engine: Engine, row_hash: bytes, head: Head
             raise JournalDamaged(f"the journal ends at {engine.state.sequence}, the head is at {head.head_seq}")
         for row in rows:
             row_hash = follow_row(engine, row_hash, row)
+            # A leader beats meanwhile.
+            await asyncio.sleep(0)
     if row_hash != head.head_hash:
         raise JournalDamaged(f"the row or checkpoint at sequence {head.head_seq} does not have the head's hash")
     return Recovered(engine, row_hash, engine.state.sequence - start)

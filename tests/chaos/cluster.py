@@ -17,7 +17,7 @@ from app.dev.servers import LocalServers
 from app.link.client import LinkClient
 from app.storage.database import asyncpg_dsn
 from app.storage.journal import Head, Journal
-from app.storage.leader_lock import LOCK_NAMESPACE
+from app.storage.leader_lock import lock_key
 from tests.database_roles import as_role
 from tests.engine_process import LINK_SECRET, role_environment
 
@@ -133,12 +133,13 @@ class Cluster:
         """
         query = (
             "SELECT count(pg_terminate_backend(pid)) FROM pg_locks "
-            "WHERE locktype = 'advisory' AND classid = $1::int AND objid = $2::int AND granted"
+            "WHERE locktype = 'advisory' AND objsubid = 1 AND mode = 'ExclusiveLock' AND granted "
+            "AND classid::int8 << 32 | objid::int8 = $1"
         )
         connection = await asyncpg.connect(self._dsn)
         try:
             async with asyncio.timeout(LOCK_WAIT_S):
-                while not await connection.fetchval(query, LOCK_NAMESPACE, self.shard):  # noqa: ASYNC110  # polls a table
+                while not await connection.fetchval(query, lock_key((await self.head()).owner)):  # noqa: ASYNC110  # polls a table
                     await asyncio.sleep(0.02)
         finally:
             await connection.close()

@@ -1,8 +1,9 @@
-"""When a silent leader counts as dead."""
+"""When a silent leader counts as dead, and when its lock says that it is gone."""
 
 from app.protocol.records import GENESIS_HASH
-from app.sequencer.leadership import BEAT_READS_MIN, BEAT_STILL_S, READ_GAP_MAX_S, BeatWatch
+from app.sequencer.leadership import BEAT_READS_MIN, BEAT_STILL_S, READ_GAP_MAX_S, BeatWatch, LockHint
 from app.storage.journal import Head
+from app.storage.leader_lock import LeaderLock, Probe, lock_key
 
 
 def head(beat: int, term: int = 1) -> Head:
@@ -58,3 +59,40 @@ def test_a_silence_is_counted_from_the_last_beat_that_was_seen_to_move() -> None
     assert watch.moved is None
     judged(watch, [*every(0.1, 1.1, 2.0, beat=6), (12.0, 6)])
     assert watch.moved == 1.1
+
+
+class ProbedLock(LeaderLock):
+    """Answers probes as told."""
+
+    def __init__(self, *probes: Probe) -> None:
+        super().__init__("postgresql://nobody@localhost/nothing", 0)
+        self.probes = list(probes)
+
+    async def probe(self, key: int) -> Probe:
+        return self.probes.pop(0)
+
+
+async def judgments(*probes: Probe) -> list[bool]:
+    """Return what the hint says after each probe of one owner's lock."""
+    lock = ProbedLock(*probes)
+    hint = LockHint(lock)
+    return [await hint.free(lock.owner) for _ in probes]
+
+
+async def test_a_lock_that_was_free_when_we_came_or_falls_free_is_a_leader_that_is_gone() -> None:
+    assert await judgments(Probe(True, "monday")) == [True]
+    assert await judgments(Probe(False, "monday"), Probe(True, "monday")) == [False, True]
+
+
+async def test_a_lock_that_a_restarted_server_freed_counts_only_once_it_was_held_again() -> None:
+    freed = [Probe(False, "monday"), *[Probe(True, "tuesday")] * 3]
+    assert await judgments(*freed) == [False] * 4
+    assert await judgments(*freed, Probe(False, "tuesday"), Probe(True, "tuesday")) == [False] * 5 + [True]
+
+
+async def test_an_owner_that_names_no_lock_is_judged_by_its_beat_only() -> None:
+    """A build before locks were named leads while the next one already stands by."""
+    lock = ProbedLock()
+    assert lock_key(lock.owner) is not None
+    for owner in ("", "somebody", "host:4711:7f0e9d1c-7c53-4f64-8d3a-1f2d8a9b5c6e", "host:4711:ffffffffffffffff"):
+        assert not await LockHint(lock).free(owner)
