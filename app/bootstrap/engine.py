@@ -40,7 +40,7 @@ from app.sequencer.recovery import Recovered, save_checkpoint
 from app.sequencer.supervision import TaskEnded, run_beside
 from app.stages import TIMES, Stage
 from app.storage.database import asyncpg_dsn, create_database_engine
-from app.storage.journal import Journal, JournalRow
+from app.storage.journal import Head, Journal, JournalRow
 from app.storage.leader_lock import LeaderLock
 from app.storage.quarantine import QuarantineStore
 from app.tasks import end_all
@@ -111,7 +111,7 @@ async def run_engine(settings: Settings, *, announce: Callable[[str], None]) -> 
                 followed,
                 recovered,
                 modes=modes,
-                term=head.term,
+                head=head,
                 clock=clock,
                 sock=sock,
                 stop=stop,
@@ -169,7 +169,7 @@ async def _lead(
     recovered: Recovered,
     *,
     modes: LeaderModes,
-    term: int,
+    head: Head,
     clock: LeaderClock,
     sock: socket.socket,
     stop: asyncio.Event,
@@ -177,25 +177,26 @@ async def _lead(
 ) -> Recovered:
     """Serve commands until stopped and commit what was taken; returns the engine at its committed head.
 
-    What need not be fast asks `followed`: on the leader's own connection it would keep commits waiting. Raises
-    TaskEnded too, when one of the tasks beside the loop, or `holding`, which keeps the lock, ends by itself.
+    Slow reads ask `followed`, so that no commit waits. Raises TaskEnded when a task beside the loop, or `holding`, ends.
     """
     state = recovered.engine.state
     epoch = state.epoch or GENESIS_EPOCH
     async with open_bus(settings, epoch) as bus:
-        await _require_own_bus(bus, epoch, state.sequence)
         publisher = Publisher(bus, _entries_of(followed), state.sequence)
         store = QuarantineStore(asyncpg_dsn(settings.database_url), settings.shard)
+        async with beating(journal, head):
+            await _require_own_bus(bus, epoch, state.sequence)
+            crashes = await store.load(crashes_max=CRASHES_MAX)
         sequencer = GuardedSequencer(
             store=store,
-            crashes=await store.load(crashes_max=CRASHES_MAX),
+            crashes=crashes,
             engine=recovered.engine,
             journal=journal,
             head_hash=recovered.head_hash,
             clock=clock,
             publisher=publisher,
             shard=settings.shard,
-            term=term,
+            term=head.term,
             build=__version__,
             metrics=_BatchMetrics(),
             modes=modes,
@@ -224,7 +225,7 @@ async def _lead(
 
 
 async def _require_own_bus(bus: RedisBus, epoch: int, head_seq: int) -> None:
-    """Refuse to lead while the bus holds sequences that this journal never had."""
+    """Refuse to lead while the bus holds sequences that this journal never had; a frozen Redis takes its timeouts."""
     try:
         published = await bus.last_seq()
     except BusUnavailable:
