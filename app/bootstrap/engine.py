@@ -177,7 +177,7 @@ async def _lead(
 ) -> Recovered:
     """Serve commands until stopped and commit what was taken; returns the engine at its committed head.
 
-    Slow reads ask `followed`, so that no commit waits. Raises TaskEnded when a task beside the loop, or `holding`, ends.
+    Slow reads ask `followed`, so that no commit waits. Raises TaskEnded when a task beside the loop or `holding` ends.
     """
     state = recovered.engine.state
     epoch = state.epoch or GENESIS_EPOCH
