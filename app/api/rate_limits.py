@@ -5,7 +5,6 @@ that were verified, else the address. Requests that only take risk out of the ma
 everything up can still cancel.
 """
 
-import ipaddress
 import time
 from dataclasses import dataclass
 
@@ -14,11 +13,10 @@ from starlette.types import Scope
 
 from app.domain.identity import Principal
 from app.errors import ApiError
+from app.protocol.addresses import caller_of
 
 SUBJECTS_MAX = 100_000
 """Callers counted one by one in a window; all beyond share one count."""
-IPV6_PREFIX = 64
-"""Bits of an IPv6 address that are one caller: the rest is his to choose."""
 _LIMITS, _STANDING = "rate_limits", "rate_limit"
 _UNCOUNTED = ("/healthz", "/readyz", "/metrics")
 _ROUTES = "/v1/"
@@ -209,14 +207,8 @@ def _is_identified_later(scope: Scope) -> bool:
 
 def _address(scope: Scope) -> str:
     """Return the caller by address, as the server was told to trust it."""
-    host = scope["client"][0] if scope.get("client") else ""
-    if ":" not in host:
-        return f"address {host}"
-    try:
-        network = ipaddress.ip_network((host.partition("%")[0], IPV6_PREFIX), strict=False)
-    except ValueError:
-        return f"address {host}"
-    return f"address {network}"
+    client = scope.get("client")
+    return f"address {caller_of(client[0] if client else '')}"
 
 
 def _only_cancels(method: str, path: str) -> bool:
