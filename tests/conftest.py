@@ -16,12 +16,20 @@ import asyncpg
 import pytest
 
 from app.dev.servers import LocalServers
+from tests.own_process import process_kept
 
 PREFIX = "orderwire_test"
 
 # A shell starts background jobs with Ctrl+C ignored, and children inherit that: what tests interrupt would not stop.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def role_in_process() -> Iterator[None]:
+    """For tests that run a role in their own process: what it changes of the process is put back."""
+    with process_kept():
+        yield
 
 
 def database_named(url: str, name: str) -> str:

@@ -13,6 +13,8 @@ from app.config import Settings
 from app.protocol.ports import BusEntry
 from app.protocol.records import BatchRecord, encode
 
+pytestmark = pytest.mark.usefixtures("role_in_process")
+
 ENDS_WITHIN_S = 10.0
 
 

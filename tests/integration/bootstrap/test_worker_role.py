@@ -10,6 +10,8 @@ from app.config import Settings
 from app.errors import JournalDamaged
 from app.sequencer.follower import Follower
 
+pytestmark = pytest.mark.usefixtures("role_in_process")
+
 ENDS_WITHIN_S = 5.0
 
 

@@ -18,6 +18,8 @@ from app.storage.journal import Journal, JournalRow
 from tests.database_roles import as_role
 from tests.engine_process import linked, role_environment
 
+pytestmark = pytest.mark.usefixtures("role_in_process")
+
 
 @pytest.fixture
 def settings(database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:

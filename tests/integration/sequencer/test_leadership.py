@@ -21,6 +21,8 @@ from app.storage.leader_lock import LeaderLock, lock_key
 from tests.database_roles import as_role
 from tests.engine_process import linked, role_environment
 
+pytestmark = pytest.mark.usefixtures("role_in_process")
+
 LED_WAIT_S = 5.0
 
 
