@@ -1,6 +1,7 @@
 """The bounds of a book admit exactly the plain limit orders that pass every ordered check."""
 
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -14,7 +15,7 @@ from app.engine.controls import Attempt
 from app.engine.engine import Engine
 from app.engine.limits import likeness
 from app.engine.state import DAY_NS
-from tests.unit.engine.builders import ALICE, BOB, PERCENT, SYMBOL, accepted, buy, engine_with, sell, update
+from tests.unit.engine.builders import ALICE, BOB, PERCENT, SYMBOL, accepted, buy, engine_with, reason_of, sell, update
 
 STREAMS = 40
 ORDERS = 400
@@ -138,6 +139,22 @@ def test_an_order_does_the_same_whichever_way_it_takes(seed: int, monkeypatch: p
             if turnover.day != engine.state.day:
                 turnover.begin_day(engine.state.day)
     assert slow.checkpoint() == quick.checkpoint()
+
+
+@pytest.mark.parametrize(("place", "other"), [(buy, sell), (sell, buy)])
+def test_a_plain_order_sent_twice_is_a_duplicate_and_one_of_the_other_side_is_none(
+    place: Callable[..., PlaceOrder], other: Callable[..., PlaceOrder]
+) -> None:
+    engine = engine_with()
+    accepted(engine, SetLimits({"duplicate_window_ns": "1000"}))
+    accepted(engine, place(ALICE, quantity=2, price=100))
+    assert reason_of(engine, place(ALICE, quantity=2, price=100)) == "duplicate_order"
+    for terms in (
+        place(ALICE, quantity=3, price=100),
+        place(ALICE, quantity=2, price=100, client_order_id="named"),
+        other(ALICE, quantity=2, price=100),
+    ):
+        accepted(engine, terms)
 
 
 def test_both_answers_come_up_often() -> None:
