@@ -8,10 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.bootstrap.startup import open_journal, require_database
 from app.config import Settings
 from app.errors import StartupError
-from app.sequencer.recovery import verify_journal
+from app.sequencer.recovery import first_provable, save_checkpoint, verify_journal
 from app.storage import checkpoints
 from app.storage.database import create_database_engine
-from app.storage.journal import Journal
 
 
 class Replayed(msgspec.Struct, frozen=True):
@@ -23,10 +22,11 @@ class Replayed(msgspec.Struct, frozen=True):
     seconds: float
 
 
-async def replay(settings: Settings, *, start: int | None, end: int | None) -> Replayed:
+async def replay(settings: Settings, *, start: int | None, end: int | None, keep: bool = False) -> Replayed:
     """Verify and replay sequences `start` to `end` (default the head). Raises JournalDamaged and StartupError.
 
-    Without `start` everything is replayed that can be: from sequence 1 on, after a prune from the oldest checkpoint on.
+    Without `start` everything is replayed that can be: from sequence 1 on, after a prune or after rows of another
+    engine version from the oldest checkpoint on that goes without them. `keep` writes a checkpoint where it ends.
     """
     await require_database(settings.database_url)
     journal = await open_journal(settings)
@@ -35,20 +35,20 @@ async def replay(settings: Settings, *, start: int | None, end: int | None) -> R
     try:
         last = (await journal.head()).head_seq if end is None else end
         if start is None:
-            start = await _first_provable(journal, database)
+            start = await first_provable(journal, checkpoints.load_newest_first(database, settings.shard))
         newest_first = checkpoints.load_newest_first(database, settings.shard)
-        engine = await verify_journal(journal, newest_first, start=start, end=last)
+        proven = await verify_journal(journal, newest_first, start=start, end=last)
+        if keep:
+            await save_checkpoint(database, settings.shard, proven)
+            if proven.engine.state.sequence not in await _kept(database, settings.shard):
+                raise StartupError(f"the checkpoint was not kept: there are {checkpoints.KEPT} newer ones")
     finally:
         await database.dispose()
         await journal.close()
+    engine = proven.engine
     return Replayed(start, engine.state.sequence, engine.state_hash().hex(), round(time.monotonic() - began, 3))
 
 
-async def _first_provable(journal: Journal, database: AsyncEngine) -> int:
-    first = await journal.rows(0, 1)
-    if not first or first[0].first_seq == 1:
-        return 1
-    kept = [checkpoint.last_seq async for checkpoint in checkpoints.load_newest_first(database, journal.shard)]
-    if not kept:
-        raise StartupError(f"the journal begins with sequence {first[0].first_seq} and there is no checkpoint")
-    return kept[-1] + 1
+async def _kept(database: AsyncEngine, shard: int) -> list[int]:
+    """Return where the checkpoints stand, newest first."""
+    return [checkpoint.last_seq async for checkpoint in checkpoints.load_newest_first(database, shard)]

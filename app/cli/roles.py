@@ -116,6 +116,7 @@ def replay(
     ),
     end: int | None = typer.Option(None, "--to", min=1, help="Last sequence to prove; the head by default."),
     verify: bool = typer.Option(False, "--verify", help="Replay and compare every event byte; required."),
+    keep: bool = typer.Option(False, "--checkpoint", help="Write a checkpoint where the replay ends."),
 ) -> None:
     """Prove that the journal replays to the events it holds; prints the state hash as JSON."""
     import msgspec
@@ -123,10 +124,10 @@ def replay(
     from app.bootstrap.replay import replay as run_replay
 
     if not verify:
-        raise typer.BadParameter("say --verify: a replay does nothing else", param_hint="--verify")
+        raise typer.BadParameter("say --verify: a replay always does", param_hint="--verify")
 
     async def prove(settings: "Settings") -> int:
-        print(msgspec.json.encode(await run_replay(settings, start=start, end=end)).decode())
+        print(msgspec.json.encode(await run_replay(settings, start=start, end=end, keep=keep)).decode())
         return 0
 
     run_role("replay", prove)

@@ -166,18 +166,28 @@ def _encoded(dump_one: Callable[[T], object], all_of_them: dict[int, T]) -> Gene
 
 
 def load(data: bytes, expected_hash: bytes, engine_version: int) -> State:
-    """Return the state of checkpoint bytes. Raises JournalDamaged if they are not what was hashed."""
+    """Return the state of checkpoint bytes. Raises JournalDamaged if they are not what was hashed.
+
+    Of an older engine version it is taken if it is written again byte for byte: then this build has lost nothing of it.
+    """
     if state_hash(data) != expected_hash:
         raise JournalDamaged("the checkpoint's bytes do not match its state hash")
     try:
         stored = _decoder.decode(data)
     except msgspec.DecodeError as error:
         raise JournalDamaged(f"the checkpoint cannot be read: {error}") from error
-    if stored.engine_version != engine_version:
+    if stored.engine_version > engine_version:
         raise JournalDamaged(
-            f"expected a checkpoint of engine version {engine_version}, was {stored.engine_version}: start that build"
+            f"expected a checkpoint of engine version {engine_version} or older, was {stored.engine_version}: "
+            "start that build"
         )
-    return _restore(stored)
+    state = _restore(stored)
+    if stored.engine_version < engine_version and dump(state, stored.engine_version) != data:
+        raise JournalDamaged(
+            f"this build, engine version {engine_version}, does not know all that a checkpoint of version "
+            f"{stored.engine_version} holds: start that build"
+        )
+    return state
 
 
 def _restore(stored: _GuardedState) -> State:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.engine.checkpoint import state_hash
 from app.engine.engine import ENGINE_VERSION, Engine
-from app.errors import JournalDamaged
+from app.errors import JournalDamaged, StartupError
 from app.protocol.records import GENESIS_HASH, decode_batch, decode_command
 from app.sequencer.batch import build_record
 from app.storage import checkpoints
@@ -26,10 +26,11 @@ log = structlog.get_logger(__name__)
 
 
 class Recovered(NamedTuple):
-    """An engine at the committed head."""
+    """An engine at the committed head, or where a replay ended."""
 
     engine: Engine
     head_hash: bytes
+    """Of the row it stands at."""
     replayed: int
     """Commands replayed after the checkpoint."""
 
@@ -57,9 +58,12 @@ async def catch_up(journal: Journal, engine: Engine, row_hash: bytes, head: Head
 
 
 async def restore_newest(newest_first: AsyncIterator[Checkpoint], head_seq: int) -> tuple[Engine, bytes]:
-    """Return the engine of the newest usable checkpoint, or a new one, and the hash of the row it stands at."""
+    """Return the engine of the newest usable checkpoint, or a new one, and the hash of the row it stands at.
+
+    One of an older engine version is usable; rows of that version behind it are not.
+    """
     async for checkpoint in newest_first:
-        if checkpoint.engine_version != ENGINE_VERSION or checkpoint.last_seq > head_seq:
+        if checkpoint.last_seq > head_seq:
             continue
         try:
             engine = Engine.restore(checkpoint.body, checkpoint.state_hash)
@@ -71,7 +75,10 @@ async def restore_newest(newest_first: AsyncIterator[Checkpoint], head_seq: int)
 
 
 def verify_checkpoint(checkpoint: Checkpoint) -> None:
-    """Raise JournalDamaged, naming the sequence, unless this build could start from the checkpoint."""
+    """Raise JournalDamaged, naming the sequence, unless this build could start from the checkpoint.
+
+    Refuses those of other engine versions: of them it depends on the rows that follow.
+    """
     if checkpoint.engine_version != ENGINE_VERSION:
         raise JournalDamaged(
             f"the checkpoint at sequence {checkpoint.last_seq} is of engine version {checkpoint.engine_version}, "
@@ -92,12 +99,15 @@ def follow_row(engine: Engine, row_hash: bytes, row: JournalRow) -> bytes:
     return row.hash
 
 
-async def verify_journal(journal: Journal, newest_first: AsyncIterator[Checkpoint], *, start: int, end: int) -> Engine:
+async def verify_journal(
+    journal: Journal, newest_first: AsyncIterator[Checkpoint], *, start: int, end: int
+) -> Recovered:
     """Replay the sequences from `start` to `end`; returns the engine as it stood after the row that holds `end`.
 
     Begins at the newest checkpoint before `start`. Raises JournalDamaged naming the sequence that does not verify.
     """
     engine, row_hash = await restore_newest(newest_first, start - 1)
+    first = engine.state.sequence
     while engine.state.sequence < end:
         rows = await journal.rows(engine.state.sequence, REPLAY_ROWS)
         if not rows:
@@ -106,11 +116,29 @@ async def verify_journal(journal: Journal, newest_first: AsyncIterator[Checkpoin
             if engine.state.sequence >= end:
                 break
             row_hash = follow_row(engine, row_hash, row)
-    return engine
+    return Recovered(engine, row_hash, engine.state.sequence - first)
+
+
+async def first_provable(journal: Journal, newest_first: AsyncIterator[Checkpoint]) -> int:
+    """Return the first sequence from which this build can replay on: 1, or the one after the oldest checkpoint that
+    neither pruned rows nor rows of another engine version follow. Raises StartupError if there is none.
+    """
+    first = await journal.rows(0, 1)
+    if not first or (first[0].first_seq == 1 and first[0].engine_version == ENGINE_VERSION):
+        return 1
+    kept = [checkpoint.last_seq async for checkpoint in newest_first]
+    for last_seq in reversed(kept):
+        following = await journal.rows(last_seq, 1)
+        if not following or following[0].engine_version == ENGINE_VERSION:
+            return last_seq + 1
+    raise StartupError(
+        f"the journal begins with sequence {first[0].first_seq}, of engine version {first[0].engine_version}, "
+        f"and there is no checkpoint from which version {ENGINE_VERSION} goes on"
+    )
 
 
 async def save_checkpoint(database: AsyncEngine, shard: int, recovered: Recovered) -> None:
-    """Write the engine's state, which must stand at the committed head and does not change meanwhile.
+    """Write the engine's state, which must stand at a committed row and does not change meanwhile.
 
     Others have their turns on the loop: a standby that writes a large one must see at once that it is to lead.
     """
@@ -138,7 +166,8 @@ def replay_row(engine: Engine, row: JournalRow) -> None:
     """Apply a verified row's commands; the events must come out byte for byte as they were journaled."""
     if row.engine_version != ENGINE_VERSION:
         raise JournalDamaged(
-            f"row {row.last_seq} is of engine version {row.engine_version}, this build replays {ENGINE_VERSION}"
+            f"row {row.last_seq} is of engine version {row.engine_version}, this build replays {ENGINE_VERSION}; "
+            "from an older version to a newer one it goes by the checkpoint that a clean stop of the old build leaves"
         )
     record = decode_batch(row.body)
     engine.begin(record.timestamp_ns)

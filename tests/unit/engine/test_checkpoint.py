@@ -136,10 +136,26 @@ def test_a_dump_in_steps_gives_the_same_bytes_and_stops_often(monkeypatch: pytes
     assert taken == -(-len(state.accounts) // 2) + -(-len(state.orders) // 2) >= 5
 
 
-def test_checkpoint_of_another_engine_version_is_refused_naming_both() -> None:
+def test_a_checkpoint_of_a_newer_engine_version_is_refused_naming_both() -> None:
     data = lively().checkpoint()
-    with pytest.raises(JournalDamaged, match=f"expected a checkpoint of engine version 99, was {ENGINE_VERSION}"):
-        load(data, state_hash(data), 99)
+    older = ENGINE_VERSION - 1
+    with pytest.raises(JournalDamaged, match=f"expected .* version {older} or older, was {ENGINE_VERSION}"):
+        load(data, state_hash(data), older)
+
+
+def test_a_checkpoint_of_an_older_engine_version_is_taken_whole() -> None:
+    engine = lively()
+    data = engine.checkpoint()
+    state = load(data, state_hash(data), ENGINE_VERSION + 1)
+    assert checkpoint.dump(state, ENGINE_VERSION) == data
+
+
+@pytest.mark.parametrize("version", [ENGINE_VERSION, ENGINE_VERSION - 1])
+def test_an_older_checkpoint_with_more_than_this_build_knows_is_refused(version: int) -> None:
+    fields = msgspec.msgpack.decode(lively().checkpoint())
+    data = msgspec.msgpack.encode([version, *fields[1:], [], "of a feature that is gone"])
+    with pytest.raises(JournalDamaged, match=f"does not know all that a checkpoint of version {version} holds"):
+        load(data, state_hash(data), ENGINE_VERSION + 1)
 
 
 def queues(side: BookSide) -> list[list[int]]:
