@@ -1,4 +1,4 @@
-"""A replica's connection to a leader: frames both ways, written once a turn of the loop."""
+"""A replica's connection to a leader: frames both ways."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,7 +23,6 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[None] = self._loop.create_future()
         self.heard = self._loop.time()
-        self._out: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport; the leader speaks first."""
@@ -47,17 +46,11 @@ class Link(asyncio.Protocol):
             self.closed.set_result(None)
 
     def send(self, message: Request) -> None:
-        """Write with the loop's next turn; frames of one turn leave in one write."""
-        if not self._out:
-            self._loop.call_soon(self._flush)
-        self._out.append(encode_frame(message))
+        """Write; uvloop lets what is written in one turn of the loop leave together, at the end of that turn."""
+        if self.transport is not None:
+            self.transport.write(encode_frame(message))
 
     def abort(self) -> None:
         """Drop the connection now."""
         if self.transport is not None:
             self.transport.abort()
-
-    def _flush(self) -> None:
-        if self.transport is not None and self._out:
-            self.transport.write(b"".join(self._out))
-        self._out.clear()

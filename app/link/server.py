@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         if not self._out:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._out.append(frame)
 
     def tell(self) -> None:
@@ -166,11 +166,12 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close after what was written."""
-        self._flush()
+        self.flush()
         if self._transport is not None:
             self._transport.close()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what was sent with this turn of the loop."""
         if self._transport is not None and self._out:
             self._transport.write(b"".join(self._out))
         self._out.clear()

@@ -226,6 +226,10 @@ class _Witness:
         self._connection.send_frame(frame)
         self._tell()
 
+    def flush(self) -> None:
+        """Write what was sent."""
+        self._connection.flush()
+
     def _tell(self) -> None:
         if not self._answered.done():
             self._answered.set_result(None)

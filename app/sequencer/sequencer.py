@@ -7,7 +7,7 @@ view and the bus change only after the commit. If an append fails the process st
 
 import asyncio
 import time
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -15,7 +15,7 @@ import structlog
 from app.domain.commands import Command, Tick
 from app.domain.events import EpochStarted, InstrumentListed
 from app.domain.outcomes import Outcome
-from app.engine.engine import ENGINE_VERSION, Engine, Sealed
+from app.engine.engine import ENGINE_VERSION, Engine
 from app.link.frames import BUSY_RETRY_MS, Answer, EngineStatus, StandingRequest, StatusAnswer, Submit, encode_frame
 from app.link.server import Connection, refusal
 from app.protocol.modes import Finding
@@ -24,6 +24,7 @@ from app.protocol.records import (
     BATCH_BYTES_MAX,
     BATCH_COMMANDS_MAX,
     BATCH_EVENTS_MAX,
+    BatchRecord,
     chain_hash,
     decode_command,
     encode,
@@ -31,6 +32,7 @@ from app.protocol.records import (
 )
 from app.sequencer.batch import build_record
 from app.sequencer.clock import LeaderClock
+from app.sequencer.flight import Flight
 from app.sequencer.modes import LeaderModes, orders_of
 from app.sequencer.publisher import Publisher
 from app.sequencer.questions import Questions, Readings
@@ -48,17 +50,6 @@ TICK_DATA = encode(TICK)
 _QUEUE_TIMES, _APPLY_TIMES = TIMES[Stage.QUEUE], TIMES[Stage.APPLY]
 
 log = structlog.get_logger(__name__)
-
-
-class Flight(NamedTuple):
-    """A sealed batch whose append is running."""
-
-    row: JournalRow
-    entry: BusEntry
-    sealed: Sealed
-    answers: list[tuple[Connection, int, Outcome]]
-    readings: Readings
-    append: "asyncio.Task[None]"
 
 
 class Metrics(Protocol):
@@ -189,11 +180,15 @@ class Sequencer:
 
     async def run(self) -> None:
         """Lead until stopped. Raises Fenced or JournalUnavailable: the process must end and replay."""
+        loop = asyncio.get_running_loop()
         self._wake.set()
         while True:
             await self._wait()
-            if self._flight is not None and self._flight.append.done():
-                self._land(self._flight)
+            landed = self._flight if self._flight is not None and self._flight.append.done() else None
+            if landed is not None:
+                self._land(landed)
+                # What is written leaves at the end of a turn of the loop: answers before the next batch is sealed.
+                await asyncio.sleep(0)
             self._apply_queued()
             if self._flight is None:
                 if self._commands:
@@ -201,7 +196,10 @@ class Sequencer:
                 elif self._questions:
                     self._answer(self._questions.look(self._engine, self._now_ns()))
                     # Not at once: what is left over must not keep sockets waiting.
-                    asyncio.get_running_loop().call_soon(self._wake.set)
+                    loop.call_soon(self._wake.set)
+            if landed is not None:
+                # A turn after the append was sent: publishing must not stand before it.
+                loop.call_soon(self._publish, landed.record)
             if self._stopping and self._flight is None and not self._queue:
                 return
 
@@ -337,22 +335,24 @@ class Sequencer:
         )
         self._head_hash = row.hash
         readings = self._questions.look(self._engine, self._now_ns())
-        entry = BusEntry(record.first_seq, record.last_seq, encode(without_commands(record)))
         self._modes.begin_commit()
         append = asyncio.create_task(self._append(row, len(self._commands)), name="append")
-        append.add_done_callback(lambda _: self._wake.set())
-        self._flight = Flight(row, entry, sealed, self._answers, readings, append)
+        self._flight = Flight(row, record, sealed, self._answers, readings, append)
         self._commands, self._answers, self._events, self._bytes = [], [], 0, 0
 
     async def _append(self, row: JournalRow, commands: int) -> None:
         started = time.monotonic()
-        await self._journal.append(row)
-        seconds = time.monotonic() - started
-        self._queue.committed(seconds)
-        self._metrics.batch_committed(commands, len(row.body), seconds)
+        try:
+            await self._journal.append(row)
+            seconds = time.monotonic() - started
+            self._queue.committed(seconds)
+            self._metrics.batch_committed(commands, len(row.body), seconds)
+        finally:
+            # By the time the loop wakes this has ended; a callback on the task would come a turn later.
+            self._wake.set()
 
     def _land(self, flight: Flight) -> None:
-        """Make a committed batch visible: view, answers, bus."""
+        """Make a committed batch visible to who asked and to the view; the bus comes after the next append."""
         self._flight = None
         flight.append.result()
         self._modes.end_commit()
@@ -360,14 +360,18 @@ class Sequencer:
         # Answers leave first; nobody can ask for the view between them and it.
         for connection, request_id, outcome in flight.answers:
             connection.send_frame(encode_frame(Answer(request_id, outcome)))
+        for connection in dict.fromkeys([answer[0] for answer in flight.answers]):
+            connection.flush()
         for event in flight.sealed.system:
             if isinstance(event, EpochStarted):
                 self._view.start_epoch(event.epoch)
             elif isinstance(event, InstrumentListed):
                 self._view.open_book(event.instrument.symbol, flight.row.timestamp_ns)
         self._view.commit(flight.sealed.books, head_seq=flight.row.last_seq, timestamp_ns=flight.row.timestamp_ns)
-        self._publisher.offer(flight.entry)
         self._answer(flight.readings)
+
+    def _publish(self, record: BatchRecord) -> None:
+        self._publisher.offer(BusEntry(record.first_seq, record.last_seq, encode(without_commands(record))))
 
     def _answer(self, readings: Readings) -> None:
         """Tell replicas what they asked, of a state that is committed."""

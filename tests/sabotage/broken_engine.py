@@ -48,7 +48,7 @@ def publish_before_commit() -> None:
 
     def hastily(self: Any) -> None:
         launch(self)
-        self._publisher.offer(self._flight.entry)
+        self._publish(self._flight.record)
 
     Sequencer._launch = hastily  # type: ignore[method-assign]  # what sabotage is
 

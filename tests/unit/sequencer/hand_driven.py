@@ -89,6 +89,9 @@ class HandConnection:
     def send_frame(self, frame: bytes) -> None:
         self.replies.append(decode_reply(frame[4:]))
 
+    def flush(self) -> None:
+        return
+
 
 class NoMetrics:
     def batch_committed(self, commands: int, size: int, seconds: float) -> None:

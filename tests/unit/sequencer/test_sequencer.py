@@ -315,3 +315,39 @@ async def test_a_leader_that_stops_begins_nothing_that_time_would_do(leader: Lea
     leader.clock.time_ns = due_ns
     await leader.commit()
     assert [commands_of(row) for row in leader.journal.rows[1:]] == []
+
+
+async def test_answers_leave_a_turn_before_the_next_batch_is_sealed_and_the_bus_gets_its_batch_after_that(
+    leader: Leader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, seen = 0, []
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    def noted(owner: object, name: str) -> None:
+        original = getattr(owner, name)
+
+        def note(*given: object) -> object:
+            seen.append((name, turn))
+            return original(*given)
+
+        monkeypatch.setattr(owner, name, note)
+
+    leader.submit(StartEpoch(1))
+    await settle()
+    leader.submit(CreateAccount("a"))
+    await settle()
+    counting = asyncio.create_task(count_turns())
+    noted(leader.replica, "flush")
+    noted(leader.engine, "seal")
+    noted(leader.journal, "append")
+    noted(leader.publisher, "offer")
+    await leader.commit()
+    counting.cancel()
+    assert [name for name, _ in seen] == ["flush", "seal", "append", "offer"]
+    turns = dict(seen)
+    assert turns["flush"] < turns["seal"]
