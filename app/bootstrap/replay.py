@@ -3,7 +3,6 @@
 import time
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.bootstrap.startup import open_journal, require_database
 from app.config import Settings
@@ -35,20 +34,15 @@ async def replay(settings: Settings, *, start: int | None, end: int | None, keep
     try:
         last = (await journal.head()).head_seq if end is None else end
         if start is None:
-            start = await first_provable(journal, checkpoints.load_newest_first(database, settings.shard))
+            start = await first_provable(journal, await checkpoints.kept_seqs(database, settings.shard))
         newest_first = checkpoints.load_newest_first(database, settings.shard)
         proven = await verify_journal(journal, newest_first, start=start, end=last)
         if keep:
             await save_checkpoint(database, settings.shard, proven)
-            if proven.engine.state.sequence not in await _kept(database, settings.shard):
+            if proven.engine.state.sequence not in await checkpoints.kept_seqs(database, settings.shard):
                 raise StartupError(f"the checkpoint was not kept: there are {checkpoints.KEPT} newer ones")
     finally:
         await database.dispose()
         await journal.close()
     engine = proven.engine
     return Replayed(start, engine.state.sequence, engine.state_hash().hex(), round(time.monotonic() - began, 3))
-
-
-async def _kept(database: AsyncEngine, shard: int) -> list[int]:
-    """Return where the checkpoints stand, newest first."""
-    return [checkpoint.last_seq async for checkpoint in checkpoints.load_newest_first(database, shard)]

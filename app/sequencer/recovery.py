@@ -5,7 +5,7 @@ bytes. Anything damaged is refused, naming its sequence.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -119,14 +119,14 @@ async def verify_journal(
     return Recovered(engine, row_hash, engine.state.sequence - first)
 
 
-async def first_provable(journal: Journal, newest_first: AsyncIterator[Checkpoint]) -> int:
+async def first_provable(journal: Journal, kept: Sequence[int]) -> int:
     """Return the first sequence from which this build can replay on: 1, or the one after the oldest checkpoint that
     neither pruned rows nor rows of another engine version follow. Raises StartupError if there is none.
+    `kept` are the checkpoints' sequences, newest first.
     """
     first = await journal.rows(0, 1)
     if not first or (first[0].first_seq == 1 and first[0].engine_version == ENGINE_VERSION):
         return 1
-    kept = [checkpoint.last_seq async for checkpoint in newest_first]
     for last_seq in reversed(kept):
         following = await journal.rows(last_seq, 1)
         if not following or following[0].engine_version == ENGINE_VERSION:

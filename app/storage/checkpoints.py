@@ -71,6 +71,13 @@ async def newest_seq(engine: AsyncEngine, shard: int) -> int:
         return (await connection.execute(query)).scalar_one() or 0
 
 
+async def kept_seqs(engine: AsyncEngine, shard: int) -> list[int]:
+    """Return the sequences of the shard's checkpoints, newest first."""
+    query = select(checkpoints.c.last_seq).where(checkpoints.c.shard == shard).order_by(checkpoints.c.last_seq.desc())
+    async with writing(engine) as connection:
+        return list((await connection.execute(query)).scalars())
+
+
 async def load_newest_first(engine: AsyncEngine, shard: int) -> AsyncIterator[Checkpoint]:
     """Yield the shard's checkpoints, newest first, reading each only when it is asked for."""
     query = select(*_COLUMNS).where(checkpoints.c.shard == shard).order_by(checkpoints.c.last_seq.desc()).limit(1)

@@ -11,6 +11,7 @@ import pytest
 from app.domain.commands import CreateAccount
 from app.engine.engine import ENGINE_VERSION
 from app.link.client import LinkClient
+from app.link.frames import EngineStatus
 from tests.database_roles import as_role
 from tests.engine_process import EngineProcess, linked, role_environment, wait_for_term
 from tests.newer_engine import NEWER_VERSION
@@ -62,6 +63,16 @@ def refused(engine: EngineProcess) -> str:
     return errors.strip().splitlines()[-1]
 
 
+async def killed_after_five(database_url: str, shard: int, place: Place) -> EngineStatus:
+    """Let the old build journal five accounts and kill it; returns where it stood."""
+    with place.engine(OLD) as engine:
+        async with linked(database_url, shard=shard) as link:
+            await create(link, "old")
+            status = await link.status()
+        engine.kill()
+    return status
+
+
 async def test_a_newer_engine_goes_on_from_a_clean_stop_and_the_older_one_never_again(
     database_url: str, shard: int, place: Place
 ) -> None:
@@ -98,11 +109,7 @@ async def test_a_newer_engine_goes_on_from_a_clean_stop_and_the_older_one_never_
 async def test_a_newer_engine_refuses_rows_that_the_older_one_did_not_close_with_a_checkpoint(
     database_url: str, shard: int, place: Place
 ) -> None:
-    with place.engine(OLD) as old:
-        async with linked(database_url, shard=shard) as link:
-            await create(link, "old")
-            before = await link.status()
-        old.kill()
+    before = await killed_after_five(database_url, shard, place)
     reason = refused(place.engine(NEW))
     assert f"is of engine version {ENGINE_VERSION}, this build replays {NEWER_VERSION}" in reason
     assert "a clean stop of the old build" in reason
@@ -120,10 +127,7 @@ async def test_a_newer_engine_refuses_rows_that_the_older_one_did_not_close_with
 async def test_a_checkpoint_behind_the_three_newest_is_said_not_to_be_kept(
     database_url: str, shard: int, place: Place
 ) -> None:
-    with place.engine(OLD) as old:
-        async with linked(database_url, shard=shard) as link:
-            await create(link, "old")
-        old.kill()
+    await killed_after_five(database_url, shard, place)
     for end in (3, 4, 5):
         assert place.replay(OLD, "--checkpoint", "--to", str(end)).returncode == 0
     behind = place.replay(OLD, "--checkpoint", "--to", "2")
