@@ -48,10 +48,14 @@ async def _turns_until_lost(reset: bool) -> int:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     peer.close()
     turns = 0
-    while not leases.lost and turns < TURNS_MAX:
-        broken.send_frame(encode_frame(Beat(1, ())))
-        broken.flush()
-        turns += 1
-        await asyncio.sleep(0)
-    server.close()
+    try:
+        while not leases.lost and turns < TURNS_MAX:
+            broken.send_frame(encode_frame(Beat(1, ())))
+            broken.flush()
+            turns += 1
+            await asyncio.sleep(0)
+    finally:
+        server.close()
+        # uvloop's close() waits for ever for a connection that is still closing.
+        await asyncio.sleep(0.01)
     return turns
