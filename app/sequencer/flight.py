@@ -1,7 +1,7 @@
 """A batch on its way into the journal, with everybody who waits for it."""
 
 import asyncio
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from app.domain.outcomes import Outcome
 from app.engine.engine import Sealed
@@ -11,7 +11,8 @@ from app.sequencer.questions import Readings
 from app.storage.journal import JournalRow
 
 
-class Flight(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Flight:
     """A sealed batch whose append is running."""
 
     row: JournalRow
@@ -19,4 +20,6 @@ class Flight(NamedTuple):
     sealed: Sealed
     answers: list[tuple[Connection, int, Outcome]]
     readings: Readings
-    append: asyncio.Task[None]
+    append: "asyncio.Task[None]" = field(init=False)
+    """Ends when the batch is committed and its answers are written."""
+    commit_s: float = 0.0

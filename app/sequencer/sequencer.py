@@ -24,12 +24,12 @@ from app.protocol.records import (
     BATCH_BYTES_MAX,
     BATCH_COMMANDS_MAX,
     BATCH_EVENTS_MAX,
-    BatchRecord,
     chain_hash,
     decode_command,
     encode,
     without_commands,
 )
+from app.sequencer.alarm import Alarm
 from app.sequencer.batch import build_record
 from app.sequencer.clock import LeaderClock
 from app.sequencer.flight import Flight
@@ -96,6 +96,7 @@ class Sequencer:
         self._events = 0
         self._bytes = 0
         self._flight: Flight | None = None
+        self._alarm = Alarm(self._wake.set)
         self._questions = Questions()
         self._beaten = time.monotonic()
         """When the head row was last seen to move."""
@@ -186,9 +187,8 @@ class Sequencer:
             await self._wait()
             landed = self._flight if self._flight is not None and self._flight.append.done() else None
             if landed is not None:
-                self._land(landed)
-                # What is written leaves at the end of a turn of the loop: answers before the next batch is sealed.
-                await asyncio.sleep(0)
+                landed.append.result()
+                self._flight = None
             self._apply_queued()
             if self._flight is None:
                 if self._commands:
@@ -199,7 +199,7 @@ class Sequencer:
                     loop.call_soon(self._wake.set)
             if landed is not None:
                 # A turn after the append was sent: publishing must not stand before it.
-                loop.call_soon(self._publish, landed.record)
+                loop.call_soon(self._publish, landed)
             if self._stopping and self._flight is None and not self._queue:
                 return
 
@@ -225,12 +225,8 @@ class Sequencer:
             if due <= 0:
                 await asyncio.sleep(0)
                 return
-            # An alarm costs a fifth of a timeout around the wait, of which every batch has more than one.
-            alarm = asyncio.get_running_loop().call_later(min(due, pause), self._wake.set)
-            try:
-                await self._wake.wait()
-            finally:
-                alarm.cancel()
+            self._alarm.set(min(due, pause))
+            await self._wake.wait()
         self._wake.clear()
 
     async def _beat(self) -> None:
@@ -336,25 +332,25 @@ class Sequencer:
         self._head_hash = row.hash
         readings = self._questions.look(self._engine, self._now_ns())
         self._modes.begin_commit()
-        append = asyncio.create_task(self._append(row, len(self._commands)), name="append")
-        self._flight = Flight(row, record, sealed, self._answers, readings, append)
+        flight = Flight(row, record, sealed, self._answers, readings)
+        flight.append = asyncio.create_task(self._append(flight), name="append")
+        self._flight = flight
         self._commands, self._answers, self._events, self._bytes = [], [], 0, 0
 
-    async def _append(self, row: JournalRow, commands: int) -> None:
+    async def _append(self, flight: Flight) -> None:
         started = time.monotonic()
         try:
-            await self._journal.append(row)
-            seconds = time.monotonic() - started
-            self._queue.committed(seconds)
-            self._metrics.batch_committed(commands, len(row.body), seconds)
+            await self._journal.append(flight.row)
+            flight.commit_s = time.monotonic() - started
+            # Here and not in the loop: what is written leaves at the end of a turn, so answers leave before the next
+            # batch is sealed.
+            self._land(flight)
         finally:
             # By the time the loop wakes this has ended; a callback on the task would come a turn later.
             self._wake.set()
 
     def _land(self, flight: Flight) -> None:
         """Make a committed batch visible to who asked and to the view; the bus comes after the next append."""
-        self._flight = None
-        flight.append.result()
         self._modes.end_commit()
         self._beaten = time.monotonic()
         # Answers leave first; nobody can ask for the view between them and it.
@@ -370,8 +366,12 @@ class Sequencer:
         self._view.commit(flight.sealed.books, head_seq=flight.row.last_seq, timestamp_ns=flight.row.timestamp_ns)
         self._answer(flight.readings)
 
-    def _publish(self, record: BatchRecord) -> None:
+    def _publish(self, flight: Flight) -> None:
+        """Give a committed batch to the bus and count it: nobody waits for either."""
+        record = flight.record
         self._publisher.offer(BusEntry(record.first_seq, record.last_seq, encode(without_commands(record))))
+        self._queue.committed(flight.commit_s)
+        self._metrics.batch_committed(len(record.commands), len(flight.row.body), flight.commit_s)
 
     def _answer(self, readings: Readings) -> None:
         """Tell replicas what they asked, of a state that is committed."""

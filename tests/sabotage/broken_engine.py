@@ -48,7 +48,7 @@ def publish_before_commit() -> None:
 
     def hastily(self: Any) -> None:
         launch(self)
-        self._publish(self._flight.record)
+        self._publish(self._flight)
 
     Sequencer._launch = hastily  # type: ignore[method-assign]  # what sabotage is
 
