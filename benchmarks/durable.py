@@ -15,14 +15,12 @@ from typing import Any
 import uvloop
 
 from app.engine.engine import Engine
-from app.load.arrivals import Arrivals
-from app.load.plan import Options, Plan, Via
-from app.load.run import run, run_on_link
 from app.protocol.records import BATCH_COMMANDS_MAX, GENESIS_HASH
 from app.sequencer.queue import QUEUE_COMMANDS_MIN
 from app.sequencer.recovery import catch_up
 from app.storage.database import asyncpg_dsn
 from app.storage.journal import Journal
+from benchmarks import paced
 from benchmarks.bare_book import PlainBook
 from benchmarks.engine import bare_seconds
 from benchmarks.engine_role import EngineRole, EngineServers
@@ -38,12 +36,7 @@ IN_FLIGHT = QUEUE_COMMANDS_MIN - BATCH_COMMANDS_MAX
 """The leader's queue has room for so many, however slow commits are."""
 SETTLE_S = 0.5
 """After the last answer: what the engine still publishes is its work too."""
-PACED_RATE = 1_000.0
-PACED_S = 10.0
-PACED_ROUNDS = 5
-WARM_UP_S = 2.0
 PACED_SHARD = 100
-_PACED_PARTS = ("latency", "answer", "send_delay")
 _PER_ORDER = ("engine", "postgresql", "valkey")
 
 
@@ -64,17 +57,22 @@ def measure(*, rounds: int = ROUNDS, progress: Callable[[str], None]) -> dict[st
                 figures[f"{kind}_to_plain_book"] = figures[f"{kind}_per_cpu_s"] / plain
             for name, value in figures.items():
                 found.setdefault(name, []).append(value)
-        progress(f"durable: {PACED_RATE:,.0f} orders a second, {PACED_ROUNDS} times {PACED_S:g} s")
-        paced = asyncio.run(_started(servers, PACED_SHARD, lambda servers, shard: _paced(servers, shard, workload)))
+        progress(f"durable: {paced.RATE:,.0f} orders a second, {paced.ROUNDS} times {paced.ROUND_COMMANDS:,}")
+        at_pace = asyncio.run(_at_pace(servers, workload))
         restart = asyncio.run(measure_restart(servers, progress))
-    return {"rounds": rounds, "commands": len(workload.commands), "capacity": _spreads(found), "paced": paced} | restart
+    return {
+        "rounds": rounds,
+        "commands": len(workload.commands),
+        "capacity": _spreads(found),
+        "paced": at_pace,
+    } | restart
 
 
 def report(figures: dict[str, Any]) -> str:
     """Return the tables of `measure`."""
     rows = [(name.replace("_", " "), _shown(Spread(*values))) for name, values in figures["capacity"].items()]
     rows += [
-        (f"{PACED_RATE:,.0f}/s over the link, {name.replace('_', ' ')}", _shown(Spread(*values)))
+        (f"{paced.RATE:,.0f}/s over the link, {name.replace('_', ' ')}", _shown(Spread(*values)))
         for name, values in figures["paced"].items()
     ]
     restart = figures["restart"]
@@ -90,30 +88,9 @@ def _shown(spread: Spread) -> str:
     return spread.text(0 if spread.median >= 100 else 3)
 
 
-async def _started(servers: EngineServers, shard: int, work: Callable[..., Any]) -> Any:
-    async with EngineRole(servers, shard):
-        return await asyncio.to_thread(work, servers, shard)
-
-
-def _paced(servers: EngineServers, shard: int, workload: Workload) -> dict[str, Spread]:
-    """Return what a replica waits for at an even load, commit included: in ms, and in work of this machine."""
-    _paced_run(servers, shard, WARM_UP_S)
-    found: dict[str, list[float]] = {}
-    for _ in range(PACED_ROUNDS):
-        steps_per_ms = len(workload.steps) / bare_seconds(workload, PlainBook()) / 1000
-        insert_ms = asyncio.run(durable_inserts(servers.database_url))["p50_us"] / 1000
-        figures = _paced_run(servers, shard, PACED_S)
-        p50_ms = figures["latency_ms"]["p50"]
-        values = {f"{part}_{key}_ms": figures[f"{part}_ms"][key] for part in _PACED_PARTS for key in ("p50", "p99")}
-        values |= {"p50_in_durable_inserts": p50_ms / insert_ms, "p50_in_plain_book_steps": p50_ms * steps_per_ms}
-        for name, value in values.items():
-            found.setdefault(name, []).append(value)
-    return _spreads(found)
-
-
-def _paced_run(servers: EngineServers, shard: int, seconds: float) -> dict[str, Any]:
-    plan = Plan(PACED_RATE, seconds, Arrivals.POISSON)
-    return run(run_on_link(Options(Via.LINK, plan, 1), servers.place(shard)))
+async def _at_pace(servers: EngineServers, workload: Workload) -> dict[str, Spread]:
+    async with EngineRole(servers, PACED_SHARD):
+        return await asyncio.to_thread(paced.measure_paced, servers, PACED_SHARD, workload)
 
 
 async def _round(servers: EngineServers, workload: Workload, frames: list[bytes], shard: int) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import Self, cast
 
 import asyncpg
 
@@ -36,8 +36,8 @@ BEAT_EVERY = 1_000
 """Answers between two signs of life."""
 
 
-class LinkWire(asyncio.Protocol):
-    """A replica's end of the link that does nothing but send bytes and keep the answers' bytes."""
+class LinkEnd(asyncio.Protocol):
+    """A replica's end of the link that does little but send bytes: what it sends when is its subclass' business."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
@@ -46,13 +46,10 @@ class LinkWire(asyncio.Protocol):
         self._welcomed = asyncio.get_running_loop().create_future()
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._frames: Sequence[bytes] = ()
-        self._sent = 0
-        self._count = 0
-        self._answers: list[bytes] = []
         self._answered = 0
 
     @classmethod
-    async def connect(cls, place: LinkPlace) -> "LinkWire":
+    async def connect(cls, place: LinkPlace) -> Self:
         """Open the link of the shard's leader."""
         connection = await asyncpg.connect(asyncpg_dsn(place.database_url))
         try:
@@ -64,16 +61,6 @@ class LinkWire(asyncio.Protocol):
         _, wire = await loop.create_connection(lambda: cls(place.secret), host, int(port))
         await asyncio.wait_for(wire._welcomed, HANDSHAKE_TIMEOUT_S)
         return wire
-
-    async def run(self, frames: Sequence[bytes], *, in_flight: int) -> list[bytes]:
-        """Send all frames, so many at a time; returns the bodies of their answers in order."""
-        self._frames, self._answers, self._answered = frames, [], 0
-        self._count = len(frames)
-        self._done = asyncio.get_running_loop().create_future()
-        self._sent = min(in_flight, self._count)
-        self._write(b"".join(frames[: self._sent]))
-        await asyncio.wait_for(self._done, RUN_TIMEOUT_S)
-        return self._answers
 
     def close(self) -> None:
         """Close the link."""
@@ -92,22 +79,26 @@ class LinkWire(asyncio.Protocol):
                 future.set_exception(ConnectionError("the leader closed the link"))
 
     def data_received(self, data: bytes) -> None:
-        """Keep answers and send as many commands as were answered."""
+        """Take what a leader says; a sign of life now and then keeps the link."""
         bodies = list(self._reader.feed(data))
         if not self._welcomed.done():
             self._greet(bodies)
             return
         answers = [body for body in bodies if not _is_beat(body)]
-        self._answers += answers
         before, self._answered = self._answered, self._answered + len(answers)
-        upto = min(self._sent + len(answers), self._count)
-        if upto > self._sent:
-            self._write(b"".join(self._frames[self._sent : upto]))
-            self._sent = upto
+        self._take(answers)
         if before // BEAT_EVERY != self._answered // BEAT_EVERY or not answers:
             self._write(encode_frame(Beat()))
-        if self._answered == self._count and not self._done.done():
+        if self._answered == len(self._frames) and not self._done.done():
             self._done.set_result(None)
+
+    def _begin(self, frames: Sequence[bytes]) -> None:
+        self._frames, self._answered = frames, 0
+        self._done = asyncio.get_running_loop().create_future()
+
+    def _take(self, answers: list[bytes]) -> None:
+        """Note the bodies of answers, already counted."""
+        raise NotImplementedError
 
     def _greet(self, bodies: Iterable[bytes]) -> None:
         for body in bodies:
@@ -122,6 +113,26 @@ class LinkWire(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         assert self._transport is not None
         self._transport.write(data)
+
+
+class LinkWire(LinkEnd):
+    """Keeps so many commands under way, and the bodies of all answers."""
+
+    async def run(self, frames: Sequence[bytes], *, in_flight: int) -> list[bytes]:
+        """Send all frames, so many at a time; returns the bodies of their answers in order."""
+        self._begin(frames)
+        self._answers: list[bytes] = []
+        self._sent = min(in_flight, len(frames))
+        self._write(b"".join(frames[: self._sent]))
+        await asyncio.wait_for(self._done, RUN_TIMEOUT_S)
+        return self._answers
+
+    def _take(self, answers: list[bytes]) -> None:
+        self._answers += answers
+        upto = min(self._sent + len(answers), len(self._frames))
+        if upto > self._sent:
+            self._write(b"".join(self._frames[self._sent : upto]))
+            self._sent = upto
 
 
 def frames_of(commands: Iterable[Command]) -> list[bytes]:
