@@ -49,6 +49,8 @@ GENESIS_EPOCH = 1
 CHECKPOINT_AFTER_REPLAY = 100_000
 """A leader that was nobody's standby and replayed more commands writes a checkpoint before it accepts."""
 
+SETTLE_S = 0.5
+"""Longest wait of a stopped leader for the bus to have its last batches; a longer silence does not cost the lead."""
 REPUBLISH_BYTES_MAX = 8 << 20
 """Of rows that are read for the bus at once: they are decoded beside the loop, which must not wait long."""
 
@@ -216,6 +218,8 @@ async def _lead(
         await server.start(sock)
         try:
             await run_beside(sequencer, [*helpers, holding], stop)
+            # Nobody else publishes what was answered last until another engine leads.
+            await publisher.settle(sequencer.head_seq, SETTLE_S)
         finally:
             await server.stop()
             await end_all(helpers)

@@ -25,6 +25,7 @@ REPUBLISH_ROWS = 500
 TRIM_KEEP = 200_000
 """Commands the bus keeps behind the head."""
 TRIM_EVERY = 10_000
+SETTLE_POLL_S = 0.005
 BACKOFF_FIRST_S = 0.05
 BACKOFF_MAX_S = 1.0
 
@@ -61,6 +62,12 @@ class Publisher:
         self._backlog.append((entry, time.monotonic()))
         self._backlog_bytes += size
         self._wake.set()
+
+    async def settle(self, head_seq: int, seconds: float) -> None:
+        """Wait until the bus is at a sequence, but no longer than so many seconds: the next leader has the rest."""
+        until = time.monotonic() + seconds
+        while self._published < head_seq and time.monotonic() < until:  # noqa: ASYNC110  # once, at the end
+            await asyncio.sleep(SETTLE_POLL_S)
 
     async def run(self) -> None:
         """Publish for ever; survives a bus that is away, empty or rolled back, and a journal that is away."""

@@ -86,7 +86,7 @@ async def journaled_commands(database_url: str, shard: int) -> dict[int, Command
     return found
 
 
-async def entry_ids(redis: Redis, key: str) -> list[object]:
+async def entry_ids(redis: Redis, key: str) -> list[bytes]:
     """Return the ids of a stream, oldest first."""
     found: Any = await redis.xrange(key)
     return [entry[0] for entry in found]
@@ -226,6 +226,34 @@ async def test_the_bus_holds_every_batch_once_and_a_restart_republishes_what_it_
         await redis.aclose()
     assert second[: len(first)] == first
     assert len(second) == len(first) + 1
+
+
+async def test_a_clean_stop_under_load_leaves_nothing_unpublished(
+    database_url: str, redis_url: str, shard: int
+) -> None:
+    redis = Redis.from_url(redis_url)
+    try:
+        with EngineProcess(database_url, redis_url, shard=shard) as engine:
+            async with linked(database_url, shard=shard) as link:
+                accounts = [
+                    asyncio.create_task(link.submit(CreateAccount(f"a{n}"), deadline_ms=2_000)) for n in range(900)
+                ]
+                await accounts[100]
+                engine.signal(signal.SIGTERM)
+                code, errors = engine.wait()
+                assert code == 0, errors
+                answers = await asyncio.gather(*accounts, return_exceptions=True)
+        last = max(int(entry_id.partition(b"-")[0]) for entry_id in await entry_ids(redis, stream_key(shard, 1)))
+    finally:
+        await redis.delete(stream_key(shard, 1))
+        await redis.aclose()
+    acknowledged = [answer.engine_seq for answer in answers if isinstance(answer, Outcome)]
+    assert last >= max(acknowledged)
+    journal = await Journal.connect(asyncpg_dsn(database_url), shard)
+    try:
+        assert last == (await journal.head()).head_seq
+    finally:
+        await journal.close()
 
 
 async def test_a_bus_beyond_the_journal_keeps_an_engine_from_leading(

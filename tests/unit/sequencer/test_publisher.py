@@ -94,3 +94,21 @@ async def test_what_waits_for_a_bus_that_is_away_is_bounded_in_bytes_and_is_publ
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_settling_waits_for_the_bus_and_gives_up_on_one_that_is_away() -> None:
+    bus, journal = BusAway(), JournalOfEntries()
+    journal.entries = [entry_at(sequence) for sequence in (1, 2)]
+    publishing = Publisher(bus, journal.after, head_seq=2)
+    running = asyncio.create_task(publishing.run())
+    try:
+        async with asyncio.timeout(2):
+            await publishing.settle(2, 0.05)
+        assert await MemoryBus.last_seq(bus) == 0
+        bus.is_away = False
+        async with asyncio.timeout(5):
+            await publishing.settle(2, 60)
+        assert await bus.last_seq() == 2
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
