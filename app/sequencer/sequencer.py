@@ -198,8 +198,8 @@ class Sequencer:
                     # Not at once: what is left over must not keep sockets waiting.
                     loop.call_soon(self._wake.set)
             if landed is not None:
-                # A turn after the append was sent: publishing must not stand before it.
-                loop.call_soon(self._publish, landed)
+                # Two turns on: what the append writes with the next one is sent at its end, and must not wait for this.
+                loop.call_soon(loop.call_soon, self._publish, landed)
             if self._stopping and self._flight is None and not self._queue:
                 return
 

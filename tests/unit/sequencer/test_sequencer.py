@@ -351,3 +351,4 @@ async def test_answers_leave_a_turn_before_the_next_batch_is_sealed_and_the_bus_
     assert [name for name, _ in seen] == ["flush", "seal", "append", "offer"]
     turns = dict(seen)
     assert turns["flush"] < turns["seal"]
+    assert turns["append"] < turns["offer"]
