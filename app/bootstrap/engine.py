@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -217,15 +217,21 @@ async def _lead(
         ]
         await server.start(sock)
         try:
-            await run_beside(sequencer, [*helpers, holding], stop)
-            # Nobody else publishes what was answered last until another engine leads.
-            await publisher.settle(sequencer.head_seq, SETTLE_S)
+            await _serve(sequencer, publisher, [*helpers, holding], stop)
         finally:
             await server.stop()
             await end_all(helpers)
             await store.close()
             await watcher.close()
         return Recovered(recovered.engine, sequencer.head_hash, 0)
+
+
+async def _serve(
+    sequencer: GuardedSequencer, publisher: Publisher, beside: Sequence["asyncio.Task[None]"], stop: asyncio.Event
+) -> None:
+    """Run the loop until stopped; then let the bus have the last batches: nobody publishes them until another leads."""
+    await run_beside(sequencer, beside, stop)
+    await publisher.settle(sequencer.head_seq, SETTLE_S)
 
 
 async def _require_own_bus(bus: RedisBus, epoch: int, head_seq: int) -> None:
