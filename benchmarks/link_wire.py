@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Self, cast
 
@@ -36,7 +37,7 @@ BEAT_EVERY = 1_000
 """Answers between two signs of life."""
 
 
-class LinkEnd(asyncio.Protocol):
+class LinkEnd(asyncio.Protocol, ABC):
     """A replica's end of the link that does little but send bytes: what it sends when is its subclass' business."""
 
     def __init__(self, secret: bytes) -> None:
@@ -96,9 +97,9 @@ class LinkEnd(asyncio.Protocol):
         self._frames, self._answered = frames, 0
         self._done = asyncio.get_running_loop().create_future()
 
+    @abstractmethod
     def _take(self, answers: list[bytes]) -> None:
         """Note the bodies of answers, already counted."""
-        raise NotImplementedError
 
     def _greet(self, bodies: Iterable[bytes]) -> None:
         for body in bodies:

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from app.sequencer.alarm import Alarm
 
 RINGS_S = 2.0
@@ -21,19 +23,12 @@ class Bell:
         self._rung.clear()
 
 
-async def test_a_later_moment_does_not_put_off_an_earlier_one() -> None:
+@pytest.mark.parametrize("moments_s", [(0.02, 60), (60, 0.02)], ids=["later", "earlier"])
+async def test_the_earliest_moment_counts_whichever_came_first(moments_s: tuple[float, ...]) -> None:
     bell = Bell()
     alarm = Alarm(bell.ring)
-    alarm.set(0.02)
-    alarm.set(60)
-    await bell.heard()
-
-
-async def test_an_earlier_moment_comes_before_one_that_is_set() -> None:
-    bell = Bell()
-    alarm = Alarm(bell.ring)
-    alarm.set(60)
-    alarm.set(0.02)
+    for seconds in moments_s:
+        alarm.set(seconds)
     await bell.heard()
 
 

@@ -88,8 +88,27 @@ async def test_a_fenced_append_ends_the_leader_and_answers_nothing() -> None:
     await settle()
     leader.journal.commits[-1].set_exception(Fenced("another term"))
     with pytest.raises(Fenced):
-        await running
+        await asyncio.wait_for(running, 1)
     assert (leader.answers(), leader.publisher.entries) == ({}, [])
+
+
+async def test_a_fault_while_answers_leave_ends_the_leader_instead_of_letting_it_go_on_without_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    leader = Leader()
+    running = asyncio.create_task(leader.sequencer.run())
+    leader.submit(CreateAccount("a"))
+    await settle()
+    leader.submit(CreateAccount("b"))
+
+    def fail() -> None:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(leader.replica, "flush", fail)
+    await leader.commit()
+    with pytest.raises(RuntimeError, match="planted"):
+        await asyncio.wait_for(running, 1)
+    assert len(leader.journal.rows) == 1
 
 
 async def test_a_full_queue_refuses_orders_but_keeps_places_for_cancels(leader: Leader) -> None:
